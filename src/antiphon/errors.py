@@ -1,0 +1,61 @@
+"""The exception tree.
+
+    AntiphonError
+    ├── UserFacingError         shown verbatim: what happened and what to do
+    │   ├── ConfigError         the agent's file: file, line, key
+    │   └── CapacityError       too many calls
+    ├── ProviderError           a provider failed: which one, and whether trying again may help
+    └── IllegalEvent            the engine was given an event that cannot happen in its state
+"""
+
+from __future__ import annotations
+
+
+class AntiphonError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class UserFacingError(AntiphonError):
+    """Its text is shown to the user verbatim."""
+
+
+class ConfigError(UserFacingError):
+    """Something in a configuration file is wrong.
+
+    Args:
+        message: what is wrong and what to do, without the place.
+        path: the file, as the user named it.
+        line: 1-based line, 0 when unknown.
+        key: dotted key, such as `turn.interruption.decide_ms`.
+    """
+
+    def __init__(self, message: str, *, path: str = "", line: int = 0, key: str = "") -> None:
+        place = ":".join(part for part in (path, str(line) if line else "") if part)
+        where = ": ".join(part for part in (place, key) if part)
+        super().__init__(f"{where}: {message}" if where else message)
+        self.message, self.path, self.line, self.key = message, path, line, key
+
+
+class CapacityError(UserFacingError):
+    """The server has as many calls as it may have, or is shutting down."""
+
+
+class ProviderError(AntiphonError):
+    """A provider failed.
+
+    Args:
+        message: what the provider said.
+        provider: its registry name, such as `openai`.
+        retryable: whether the same request may succeed later.
+        status: the HTTP status, when there was one.
+    """
+
+    def __init__(
+        self, message: str, *, provider: str, retryable: bool, status: int | None = None
+    ) -> None:
+        super().__init__(f"{provider}: {message}")
+        self.provider, self.retryable, self.status = provider, retryable, status
+
+
+class IllegalEvent(AntiphonError):
+    """An event that cannot happen in the conversation's state: a bug in whoever sent it."""
