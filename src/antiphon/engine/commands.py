@@ -1,0 +1,210 @@
+"""What to do. The session carries commands out in their order and has no opinion of its own.
+
+The last group only tells: for the caller's screen, the record and the metrics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class UserState(StrEnum):
+    """What the caller is doing."""
+
+    LISTENING = "listening"
+    SPEAKING = "speaking"
+    AWAY = "away"
+
+
+class AgentState(StrEnum):
+    """What the agent is doing."""
+
+    LISTENING = "listening"
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Base of all commands."""
+
+
+# ---- listen --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BeginUtterance(Command):
+    """Transcribe from `speech_at_ms` on, pre-roll included."""
+
+    utterance_id: int
+    speech_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeUtterance(Command):
+    """Ask for the transcript of all audio so far."""
+
+    utterance_id: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndUtterance(Command):
+    """The utterance is over; drop what is left of it."""
+
+    utterance_id: int
+
+
+# ---- think ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StartGeneration(Command):
+    """Ask the LLM with `Conversation.messages()` as it is now. A response with tools has several
+    generations, one after the other."""
+
+    response_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelGeneration(Command):
+    """Close the LLM's stream and the synthesis of this response. Tools go on."""
+
+    response_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallTool(Command):
+    """Run a tool, exactly once. The session answers with ToolCompleted, whatever happens."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
+    deadline_ms: int
+
+
+# ---- speak ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesizeText(Command):
+    """Speak this segment; segments of a response are numbered from 0."""
+
+    response_id: int
+    segment_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndSynthesis(Command):
+    """No more segments of this response will come."""
+
+    response_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayAudio(Command):
+    """The response's audio may be heard, what is there and what comes."""
+
+    response_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DuckAudio(Command):
+    """Lower the agent's voice."""
+
+    gain_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class PauseAudio(Command):
+    """Fall silent and keep the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeAudio(Command):
+    """Go on where it was, at full voice."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlushAudio(Command):
+    """Drop all audio of the response, with a short fade. Answered by PlaybackFlushed at once."""
+
+    response_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall(Command):
+    """Hang up."""
+
+    reason: str
+
+
+# ---- tell ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReportState(Command):
+    """Who is doing what, when it changed."""
+
+    user: UserState
+    agent: AgentState
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTranscript(Command):
+    """The caller's words of the turn under way, as understood so far."""
+
+    turn_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTurn(Command):
+    """The caller's turn is over. `outcome`: `answered`, or why it is not: `noise`,
+    `backchannel`, `unclear`."""
+
+    turn_id: int
+    text: str
+    outcome: str
+    source: str = "speech"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportResponse(Command):
+    """A response began (`in_progress`) or is over: `completed`, `cancelled` or `failed`.
+    `heard` is what the caller heard of it."""
+
+    response_id: int
+    status: str
+    heard: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportHeard(Command):
+    """More words of the response have been heard."""
+
+    response_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLatency(Command):
+    """From the end of the caller's speech to the first sound of the answer. The contributions, in
+    order, are pairs of name and milliseconds and sum to `total_ms`."""
+
+    turn_id: int
+    response_id: int
+    total_ms: int
+    contributions: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOverlap(Command):
+    """The caller spoke while the agent did: `duck`, `pause`, `stop` or `resume`, and why."""
+
+    decision: str
+    why: str

@@ -1,0 +1,194 @@
+"""What happened. Every event carries `at_ms`, integer milliseconds since the call began.
+
+Results that can arrive late carry the id of what they belong to; the conversation drops those of
+something that is over in one place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from antiphon.types import Word
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events."""
+
+    at_ms: int
+
+
+# ---- the call ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted(Event):
+    """The line is open in both directions. Always the first event."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded(Event):
+    """The line is closed. Always the last event that has an effect."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineReached(Event):
+    """The time that `Conversation.deadline` asked for has come."""
+
+
+# ---- the caller ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UserSpeechStarted(Event):
+    """Voice activity began at `speech_at_ms`, a little before `at_ms`."""
+
+    speech_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserSpeechStopped(Event):
+    """Voice activity ended at `speech_at_ms`, a little before `at_ms`."""
+
+    speech_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptUpdated(Event):
+    """A partial transcript; replaces the one before. `complete`: how likely the caller is done."""
+
+    utterance_id: int
+    text: str
+    complete: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptCompleted(Event):
+    """The answer to a FinalizeUtterance with the same revision. Empty text: nothing understood."""
+
+    utterance_id: int
+    revision: int
+    text: str
+    confidence: float = 1.0
+    complete: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionFailed(Event):
+    """Speech recognition is gone for the rest of the call."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextReceived(Event):
+    """The caller typed something: a whole turn."""
+
+    text: str
+
+
+# ---- the answer ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TextGenerated(Event):
+    """More text of an answer."""
+
+    response_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRequested(Event):
+    """The LLM asks for a tool; `arguments` is JSON text."""
+
+    response_id: int
+    tool_call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationEnded(Event):
+    """The generation is whole."""
+
+    response_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFailed(Event):
+    """The generation is over without being whole."""
+
+    response_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCompleted(Event):
+    """A tool is done; `output` is JSON text for the LLM, an error included."""
+
+    tool_call_id: str
+    output: str
+
+
+# ---- the voice -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSynthesized(Event):
+    """More audio of a segment: `duration_ms` of it in all so far."""
+
+    response_id: int
+    segment_id: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSynthesized(Event):
+    """A segment is whole. `words` have times from the segment's start; empty when unknown."""
+
+    response_id: int
+    segment_id: int
+    duration_ms: int
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisFailed(Event):
+    """No more audio of this response will come."""
+
+    response_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackStarted(Event):
+    """The first sample of a response has left."""
+
+    response_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackProgressed(Event):
+    """So much of a response's audio has been heard."""
+
+    response_id: int
+    played_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackEnded(Event):
+    """All audio of a response has been heard (its synthesis had ended)."""
+
+    response_id: int
+    played_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackFlushed(Event):
+    """The answer to FlushAudio: nothing more leaves, so much had been heard."""
+
+    response_id: int
+    played_ms: int
