@@ -1,0 +1,159 @@
+"""The agent's file as values: what may be written in it, and what holds when it is not."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from pydantic import Field, field_validator, model_validator
+
+from antiphon.agent.fields import FromDataclass, Group, StrictText
+from antiphon.agent.flow import FlowConfig
+from antiphon.engine.policy import Phrases, TurnPolicy
+
+PHONES = frozenset(
+    re.findall(
+        r"\w+",
+        "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW "
+        "V W Y Z ZH",
+    )
+)
+"""The ARPAbet phones of the CMU dictionary, without stress."""
+
+ToolName = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
+
+
+class ProviderChoice(Group):
+    """A provider by name, or `{provider: name, ...its options}`.
+
+    `options` are as written; the provider's own `Options` model checks them.
+    """
+
+    provider: StrictText = Field(
+        description="The provider's name (`antiphon providers` lists them)."
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="The provider's options.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_or_mapping(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"provider": value}
+        if isinstance(value, dict) and "options" not in value:
+            rest = {key: one for key, one in value.items() if key != "provider"}
+            return {**{k: value[k] for k in ("provider",) if k in value}, "options": rest}
+        return value
+
+
+class ToolConfig(Group):
+    """A function that the agent may call."""
+
+    name: ToolName = Field(description="What the LLM and the flow call it.")
+    description: StrictText = Field(
+        min_length=1, description="What it does and when to use it, for the LLM."
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=lambda: {"type": "object", "properties": {}},
+        description="JSON Schema of its arguments.",
+    )
+    python: StrictText = Field(
+        pattern=r"^[^:]+:[A-Za-z_]\w*$",
+        description="`file.py:function` beside the agent's file, or `package.module:function`.",
+    )
+    timeout_ms: int | None = Field(
+        default=None,
+        strict=True,
+        ge=100,
+        le=600_000,
+        description="Longest run; `turn.dead_air.tool_deadline_ms` when absent.",
+    )
+
+    @field_validator("parameters")
+    @classmethod
+    def _is_an_object_schema(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        if schema.get("type") != "object":
+            raise ValueError("the schema of a tool's arguments must say `type: object`")
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            where = ".".join(str(part) for part in error.absolute_path)
+            raise ValueError(
+                f"not a JSON Schema: {where or 'parameters'}: {error.message}"
+            ) from None
+        return schema
+
+
+class AgentConfig(Group):
+    """One agent."""
+
+    name: StrictText = Field(min_length=1, max_length=80, description="The agent's name.")
+    greeting: StrictText = Field(
+        default="", description="The agent's first sentence; when empty the caller speaks first."
+    )
+    greeting_protected: bool = Field(
+        default=False,
+        strict=True,
+        description="The greeting is heard to its end, whatever the caller says (a legal notice).",
+    )
+    persona: StrictText = Field(
+        default="You are a helpful voice assistant.",
+        description="Who the agent is and what it knows, for the LLM.",
+    )
+    language: StrictText = Field(
+        default="en",
+        pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?$",
+        description="The language spoken, as a BCP 47 tag such as `en` or `en-GB`.",
+    )
+    vad: ProviderChoice = Field(
+        default=ProviderChoice(provider="silero"), description="Voice activity detection."
+    )
+    stt: ProviderChoice = Field(
+        default=ProviderChoice(provider="pocketsphinx"), description="Speech to text."
+    )
+    llm: ProviderChoice = Field(default=ProviderChoice(provider="auto"), description="The brain.")
+    tts: ProviderChoice = Field(default=ProviderChoice(provider="flite"), description="The voice.")
+    turn: Annotated[TurnPolicy, FromDataclass()] = Field(
+        default_factory=TurnPolicy, description="Timing of the conversation."
+    )
+    phrases: Annotated[Phrases, FromDataclass()] = Field(
+        default_factory=Phrases, description="What the agent says on its own account."
+    )
+    tools: tuple[ToolConfig, ...] = Field(
+        default=(), description="Functions that the agent may call."
+    )
+    flow: FlowConfig | None = Field(
+        default=None, description="A conversation led by rules; needs no LLM."
+    )
+    vocabulary: dict[str, StrictText | None] = Field(
+        default_factory=dict,
+        description="Words and names that callers say; a mapping gives pronunciations (ARPAbet).",
+    )
+
+    @field_validator("vocabulary", mode="before")
+    @classmethod
+    def _list_or_mapping(cls, value: Any) -> Any:
+        if isinstance(value, list) and all(isinstance(word, str) for word in value):
+            return dict.fromkeys(value)
+        return value
+
+    @field_validator("vocabulary")
+    @classmethod
+    def _known_phones(cls, value: dict[str, str | None]) -> dict[str, str | None]:
+        for word, phones in value.items():
+            for phone in (phones or "").split():
+                if phone not in PHONES:
+                    raise ValueError(
+                        f"`{phone}` in the pronunciation of `{word}` is not an ARPAbet phone; "
+                        f"phones are {' '.join(sorted(PHONES))}"
+                    )
+        return value
+
+    @field_validator("tools")
+    @classmethod
+    def _names_differ(cls, tools: tuple[ToolConfig, ...]) -> tuple[ToolConfig, ...]:
+        names = [tool.name for tool in tools]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two tools are called `{twice[0]}`")
+        return tools
