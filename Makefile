@@ -1,0 +1,38 @@
+# The commands of the project. Each makes what it needs first; a second run goes straight on.
+.PHONY: setup setup-check setup-test serve test check sim bench
+
+PY := .venv/bin/python
+# Arguments for the command behind a target: make serve ARGS="--port 9000".
+ARGS ?=
+SEEDS ?= 20000
+
+# What the server needs: a virtual environment with pinned packages, and Debian's libraries.
+setup:
+	@sh scripts/setup.sh serve
+
+setup-check: setup
+	@sh scripts/setup.sh check
+
+setup-test: setup-check
+	@sh scripts/setup.sh test
+
+# The server; prints the address of its page.
+serve: setup
+	@exec .venv/bin/antiphon serve $(ARGS)
+
+# Style and types.
+check: setup-check
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+
+# Everything, a real browser included. The last line is pytest's.
+test: setup-test check
+	@exec $(PY) -m pytest $(ARGS)
+
+# Simulated conversations: no promise may break.
+sim: setup
+	@exec .venv/bin/antiphon sim --seeds $(SEEDS) $(ARGS)
+
+# Latency, CPU, memory and tasks per call of the core.
+bench: setup
+	@exec .venv/bin/antiphon bench core $(ARGS)

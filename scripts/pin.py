@@ -1,0 +1,70 @@
+"""Print constraints.txt: the versions, in this environment, of everything that the project needs.
+
+    .venv/bin/python scripts/pin.py > constraints.new && mv constraints.new constraints.txt
+
+Only what pyproject.toml reaches is printed, so that a package tried by hand does not get in. The
+house tests call `needed` to find a dependency that is not pinned.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.metadata import distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAD = (
+    "# Exact versions of everything that `make setup` installs, tools for the tests included.\n"
+    "# Made by scripts/pin.py from an environment in which `make test` passes.\n"
+)
+# hatchling needs it to install the project from its checkout, but only says so while it builds.
+BUILD_NEEDS = ("editables",)
+
+
+def normalized(name: str) -> str:
+    """A package's name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def needed() -> dict[str, str]:
+    """Name -> installed version of every package that the project or its tests need.
+
+    Raises PackageNotFoundError for one that is not installed.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = [
+        *project["build-system"]["requires"],
+        *BUILD_NEEDS,
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["dev"],
+    ]
+    todo = [Requirement(text) for text in listed]
+    found: dict[str, str] = {}
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while todo:
+        requirement = todo.pop()
+        name, extras = normalized(requirement.name), frozenset(requirement.extras)
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        package = distribution(name)
+        found[name] = package.version
+        for text in package.requires or []:
+            inner = Requirement(text)
+            marker = inner.marker
+            if marker is None or any(marker.evaluate({"extra": e}) for e in (*extras, "")):
+                todo.append(inner)
+    return found
+
+
+def main() -> None:
+    """Print the file."""
+    lines = [f"{name}=={version}" for name, version in sorted(needed().items())]
+    print(HEAD + "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
