@@ -137,7 +137,7 @@ install_packages() {
     touch .setup/unfinished
     if ! [ -x "$venv_python" ] || ! is_usable "$venv_python" ||
         ! "$venv_python" -m pip --version >/dev/null 2>&1 ||
-        ! head -n 1 .venv/bin/pip 2>/dev/null | grep -qF "$(pwd)/"; then
+        ! head -n 3 .venv/bin/pip 2>/dev/null | grep -qF "$(pwd)/"; then
         rm -f .setup/core .setup/dev
         make_venv
     fi
