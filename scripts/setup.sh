@@ -141,17 +141,24 @@ install_packages() {
         rm -f .setup/core .setup/dev
         make_venv
     fi
-    project=.
-    if [ "$packages" = dev ]; then project='.[dev]'; fi
     say "installing pinned Python packages ($packages); the first time takes about a minute"
-    # The build tool comes first and is pinned too: pip would otherwise fetch its newest version
-    # each time. `--no-cache-dir` is not given: the cache makes a second try short.
+    "$venv_python" - "$packages" >.setup/requirements.txt <<'END'
+import sys, tomllib
+with open("pyproject.toml", "rb") as file:
+    read = tomllib.load(file)
+project = read["project"]
+print(*read["build-system"]["requires"], "editables", *project["dependencies"], sep="\n")
+if sys.argv[1] == "dev":
+    print(*project["optional-dependencies"]["dev"], sep="\n")
+END
+    # The project's own build tool is pinned and stays installed, so that pip neither fetches its
+    # newest version each time nor needs a network when only pyproject.toml has changed.
     pip="$venv_python -m pip install --quiet --disable-pip-version-check --no-input"
-    pip="$pip -c constraints.txt"
-    # pip's warnings about root and about its own version say nothing to our users.
+    # pip's warning about root says nothing to our users.
     export PIP_ROOT_USER_ACTION=ignore
-    # shellcheck disable=SC2086
-    $pip hatchling editables && $pip --no-build-isolation -e "$project" ||
+    # shellcheck disable=SC2086  # a list of words
+    $pip --use-pep517 -c constraints.txt -r .setup/requirements.txt &&
+        $pip --no-build-isolation --no-deps -e . ||
         fail "pip failed (see above). Without a network, connect and run again."
     fingerprint >.setup/stamp.new
     mv .setup/stamp.new ".setup/$packages"
