@@ -70,7 +70,7 @@ class StartGeneration(Command):
 
 @dataclass(frozen=True, slots=True)
 class CancelGeneration(Command):
-    """Close the LLM's stream and the synthesis of this response. Tools go on."""
+    """Close the LLM's stream of this response. Tools go on."""
 
     response_id: int
 
@@ -130,7 +130,8 @@ class ResumeAudio(Command):
 
 @dataclass(frozen=True, slots=True)
 class FlushAudio(Command):
-    """Drop all audio of the response, with a short fade. Answered by PlaybackFlushed at once."""
+    """Close the synthesis of the response and drop its audio, played with a short fade. Answered by
+    PlaybackFlushed at once."""
 
     response_id: int
 

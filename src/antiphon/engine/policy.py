@@ -22,12 +22,11 @@ def _words(default: tuple[str, ...], doc: str) -> Any:
 class Endpointing:
     """When the caller's turn is over. The wait shrinks continuously as the words look complete."""
 
-    min_ms: int = _number(200, 50, 2000, "Wait after the end of speech when the phrase is surely complete.")
+    min_ms: int = _number(
+        200, 50, 2000, "Wait after the end of speech when the phrase is surely complete."
+    )
     unknown_ms: int = _number(480, 50, 4000, "Wait when nothing is known about the phrase.")
     max_ms: int = _number(1000, 100, 8000, "Wait when the phrase is surely unfinished.")
-    finalize_ms: int = _number(
-        0, 0, 1000, "Quiet before the final transcript is asked for, inside the pause."
-    )
     stt_deadline_ms: int = _number(
         1000, 200, 10000, "Longest wait for the final transcript after the end of speech."
     )
@@ -46,19 +45,27 @@ class Endpointing:
 class Interruption:
     """What happens when the caller speaks while the agent speaks."""
 
-    duck_db: float = _number(-18.0, -60.0, 0.0, "Gain of the agent's voice from the caller's onset on.")
+    duck_db: float = _number(
+        -18.0, -60.0, 0.0, "Gain of the agent's voice from the caller's onset on."
+    )
     pause_ms: int = _number(300, 0, 3000, "Caller's speech after which the agent falls silent.")
     min_words_ms: int = _number(
         120, 0, 2000, "Caller's speech before recognised words may stop the agent."
     )
     resume_ms: int = _number(
-        700, 100, 5000, "Longest wait for words after the caller's last sound; then the agent goes on."
+        700,
+        100,
+        5000,
+        "Longest wait for words after the caller's last sound; then the agent goes on.",
     )
     backchannel_max_ms: int = _number(
         1200, 200, 5000, "Acknowledgements that last longer than this are an interruption."
     )
     unclear_ms: int = _number(
-        1500, 300, 20000, "Speech this long without a word understood: the caller is asked to repeat."
+        1500,
+        300,
+        20000,
+        "Speech this long without a word understood: the caller is asked to repeat.",
     )
     backchannels: tuple[str, ...] = _words(
         (
@@ -78,11 +85,22 @@ class Interruption:
 class DeadAir:
     """Longest silences while the agent works, and what is given up when."""
 
-    filler_ms: int = _number(1300, 200, 10000, "Silence after a turn before the agent says it is working.")
+    filler_ms: int = _number(
+        1600,
+        200,
+        10000,
+        "Silence after the caller's last word before the agent says it is working.",
+    )
     progress_ms: int = _number(6000, 1000, 60000, "Silence between further signs of life.")
-    llm_deadline_ms: int = _number(8000, 500, 120000, "Longest wait for the LLM's next piece of text.")
-    tts_deadline_ms: int = _number(2500, 300, 30000, "Longest wait for the voice's next piece of audio.")
-    tool_deadline_ms: int = _number(20000, 500, 600000, "Longest run of a tool that sets no time of its own.")
+    llm_deadline_ms: int = _number(
+        8000, 500, 120000, "Longest wait for the LLM's next piece of text."
+    )
+    tts_deadline_ms: int = _number(
+        2500, 300, 30000, "Longest wait for the voice's next piece of audio."
+    )
+    tool_deadline_ms: int = _number(
+        20000, 500, 600000, "Longest run of a tool that sets no time of its own."
+    )
     playback_deadline_ms: int = _number(
         5000, 1000, 60000, "Audio that does not move for this long means that the line is dead."
     )
@@ -93,7 +111,9 @@ class DeadAir:
 class Silence:
     """When nobody speaks."""
 
-    check_in_ms: int = _number(12000, 1000, 600000, "Silence before the agent asks whether the caller is there.")
+    check_in_ms: int = _number(
+        12000, 1000, 600000, "Silence before the agent asks whether the caller is there."
+    )
     check_ins: int = _number(2, 0, 10, "Check-ins before the agent says goodbye and ends the call.")
     max_call_ms: int = _number(3_600_000, 10_000, 86_400_000, "Longest call.")
 
@@ -151,7 +171,8 @@ class Phrases:
         ("Are you still there?", "Hello, can you hear me?"), "Nobody has spoken for a while."
     )
     goodbye: str = field(
-        default="I'll end the call now. Goodbye.", metadata={"doc": "Before the agent ends the call."}
+        default="I'll end the call now. Goodbye.",
+        metadata={"doc": "Before the agent ends the call."},
     )
     llm_failed: str = field(
         default="Sorry, I have a technical problem and can't answer that. Please try again.",

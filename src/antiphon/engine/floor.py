@@ -1,0 +1,74 @@
+"""The floor: the state that the caller's side and the agent's side share.
+
+Three enums say where the conversation is: the caller's `Phase`, the `ResponseState` (or no
+response) and the `Overlap`. `LEGAL` lists their joint states; any other is a bug.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+from antiphon.engine.commands import Command
+from antiphon.engine.history import History
+from antiphon.engine.overlap import Overlap
+from antiphon.engine.policy import Setup, TurnPolicy
+from antiphon.engine.response import Response, ResponseState
+from antiphon.engine.user_turn import Phase, UserTurn
+from antiphon.errors import IllegalEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When the conversation wants a DeadlineReached, and why."""
+
+    at_ms: int
+    reason: str
+
+
+class Floor:
+    """Who has it."""
+
+    __slots__ = ("answered_text", "ended", "ending", "history", "idle_from_ms", "now_ms", "out",
+                 "overlap", "policy", "response", "setup", "started", "started_ms", "user")  # fmt: skip
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.policy: TurnPolicy = setup.policy
+        self.out: list[Command] = []
+        self.now_ms = 0
+        self.started_ms = 0
+        self.started = False
+        self.ending = False  # EndCall was said
+        self.ended = False
+        self.user = UserTurn(setup.policy.endpointing, self.out)
+        self.response: Response | None = None
+        self.overlap = Overlap.NONE
+        self.history = History()
+        self.answered_text = ""  # words of the turn that was committed last
+        self.idle_from_ms = 0  # since when nobody has done anything
+
+
+_TURN = (Phase.SPEAKING, Phase.QUIET)
+_AUDIBLE = (ResponseState.SPEAKING, ResponseState.WAITING)
+
+LEGAL: frozenset[tuple[Phase, ResponseState | None, Overlap]] = frozenset(
+    [
+        # Nobody's answer is under way, or it is being taken back: the caller does as they like.
+        *product(Phase, (None, ResponseState.FLUSHING), (Overlap.NONE,)),
+        # The agent has the floor.
+        *product((Phase.IDLE,), (ResponseState.PENDING, *_AUDIBLE), (Overlap.NONE,)),
+        # Both: an answer not yet audible is held, or ducked once its audio was let go.
+        *product(_TURN, (ResponseState.PENDING,), tuple(set(Overlap) - {Overlap.NONE})),
+        *product(_TURN, _AUDIBLE, (Overlap.DUCKED, Overlap.PAUSED, Overlap.PATIENT)),
+    ]
+)
+
+
+def check_legal(floor: Floor) -> None:
+    """Raise IllegalEvent when the joint state is not one of LEGAL."""
+    state = None if floor.response is None else floor.response.state
+    if (floor.user.phase, state, floor.overlap) not in LEGAL:
+        raise IllegalEvent(
+            f"joint state {floor.user.phase.value}, {state and state.value}, {floor.overlap.value}"
+        )

@@ -1,0 +1,112 @@
+"""What was said and heard, and the messages that an LLM is shown.
+
+The agent's part of a closed response is what the caller heard of it; of the response under way it
+is all that was written, because that is still going to be spoken.
+"""
+
+from __future__ import annotations
+
+from antiphon.types import Message, ToolCall
+
+STILL_RUNNING = '{"status": "still running"}'
+"""What the LLM is shown as the output of a tool that has not come back."""
+
+
+class _User:
+    __slots__ = ("text", "turn_id")
+
+    def __init__(self, turn_id: int, text: str) -> None:
+        self.turn_id, self.text = turn_id, text
+
+
+class _Step:
+    """One generation of a response."""
+
+    __slots__ = ("interrupted", "response_id", "text", "tool_calls")
+
+    def __init__(self, response_id: int) -> None:
+        self.response_id, self.text, self.interrupted = response_id, "", False
+        self.tool_calls: list[ToolCall] = []
+
+
+class _Output:
+    __slots__ = ("text", "tool_call_id")
+
+    def __init__(self, tool_call_id: str) -> None:
+        self.tool_call_id = tool_call_id
+        self.text: str | None = None
+
+
+class History:
+    """The conversation so far. Only ever appended to, but for the last turn when it is reopened."""
+
+    __slots__ = ("_items", "_outputs")
+
+    def __init__(self) -> None:
+        self._items: list[_User | _Step | _Output] = []
+        self._outputs: dict[str, _Output] = {}
+
+    def add_user(self, turn_id: int, text: str) -> None:
+        """A turn was committed."""
+        self._items.append(_User(turn_id, text))
+
+    def reopen(self, turn_id: int, response_id: int) -> None:
+        """Take the last turn back, and the unheard response to it."""
+        self._items = [
+            item
+            for item in self._items
+            if not (isinstance(item, _User) and item.turn_id == turn_id)
+            and not (isinstance(item, _Step) and item.response_id == response_id)
+        ]
+
+    def add_step(self, response_id: int) -> None:
+        """A generation of this response begins, or a sentence of the agent's own."""
+        self._items.append(_Step(response_id))
+
+    def add_text(self, response_id: int, text: str) -> None:
+        """More text was written in the response's newest step."""
+        self._newest(response_id).text += text
+
+    def add_tool_call(self, response_id: int, call: ToolCall) -> None:
+        """The response's newest step asks for a tool."""
+        self._newest(response_id).tool_calls.append(call)
+        output = self._outputs[call.tool_call_id] = _Output(call.tool_call_id)
+        self._items.append(output)
+
+    def knows_tool_call(self, tool_call_id: str) -> bool:
+        """Whether this id was used before in the call."""
+        return tool_call_id in self._outputs
+
+    def set_output(self, tool_call_id: str, text: str) -> None:
+        """A tool came back."""
+        self._outputs[tool_call_id].text = text
+
+    def close(self, response_id: int, heard: list[str], *, interrupted: bool) -> None:
+        """The response is over; `heard` has what was heard of each of its steps, oldest first."""
+        steps = [i for i in self._items if isinstance(i, _Step) and i.response_id == response_id]
+        for step, text in zip(steps, heard, strict=True):
+            step.text = text
+        if steps and interrupted:
+            steps[-1].interrupted = True
+
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation as messages, oldest first, without a system message."""
+        result: list[Message] = []
+        for item in self._items:
+            if isinstance(item, _User):
+                result.append(Message("user", item.text))
+            elif isinstance(item, _Step):
+                text = item.text.strip()
+                if text or item.tool_calls:
+                    calls = tuple(item.tool_calls)
+                    result.append(Message("assistant", text, calls, None, item.interrupted))
+            else:
+                output = STILL_RUNNING if item.text is None else item.text
+                result.append(Message("tool", output, (), item.tool_call_id))
+        return tuple(result)
+
+    def _newest(self, response_id: int) -> _Step:
+        for item in reversed(self._items):
+            if isinstance(item, _Step) and item.response_id == response_id:
+                return item
+        raise KeyError(response_id)

@@ -1,0 +1,216 @@
+"""One response: its text, open tools, segments with their words, what was played and heard.
+
+A response has one or more *steps*: each generation is one, and what the agent says on its own
+account (a filler, an apology) belongs to the step under way.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from antiphon.engine.spoken_text import Segmenter
+from antiphon.types import Word
+
+_MS_PER_CHARACTER = 65
+"""Speech of about 150 words a minute; used only while a segment's length is not known yet."""
+
+
+class ResponseState(Enum):
+    """Where a response is. A closed response no longer exists for the conversation."""
+
+    PENDING = "pending"  # nothing of it has been heard
+    SPEAKING = "speaking"  # its audio is being played
+    WAITING = "waiting"  # all audio so far has been heard, more is to come
+    FLUSHING = "flushing"  # stopped; the player has not confirmed yet
+
+
+class Segment:
+    """A piece of text given to the voice, and what is known about its audio."""
+
+    __slots__ = ("duration_ms", "step", "text", "whole", "words")
+
+    def __init__(self, text: str, step: int) -> None:
+        self.text, self.step = text, step
+        self.words: tuple[Word, ...] = ()
+        self.duration_ms = 0
+        self.whole = False
+
+    def heard(self, played_ms: int) -> list[str]:
+        """Return the words heard when `played_ms` of the segment's audio have been played."""
+        written = self.text.split()
+        if self.whole and played_ms >= self.duration_ms:
+            return written
+        if played_ms <= 0:
+            return []
+        if self.words:
+            count = sum(1 for w in self.words if w.start_ms + w.end_ms <= 2 * played_ms)
+            return written[: round(count * len(written) / len(self.words))]
+        length_ms = self.duration_ms if self.whole else self._expected_ms()
+        reach = len(self.text) * played_ms / length_ms
+        count, position = 0, 0.0
+        for word in written:
+            if position + len(word) / 2 > reach:
+                break
+            count += 1
+            position += len(word) + 1
+        return written[:count]
+
+    def _expected_ms(self) -> int:
+        return max(self.duration_ms, len(self.text) * _MS_PER_CHARACTER)
+
+
+class Response:
+    """State of one response; the conversation decides, this keeps the books."""
+
+    __slots__ = (
+        "audio_ms",
+        "close_reason",
+        "close_status",
+        "committed_ms",
+        "end_call_reason",
+        "first_audio_ms",
+        "first_segment_ms",
+        "first_text_ms",
+        "flushed_ms",
+        "generating",
+        "interruptible",
+        "open_tools",
+        "play_requested",
+        "played_ms",
+        "progress_ms",
+        "quiet_from_ms",
+        "reported_words",
+        "response_id",
+        "segmenter",
+        "segments",
+        "signs_of_life",
+        "speech_end_ms",
+        "started_ms",
+        "state",
+        "step",
+        "step_has_tools",
+        "synthesis_ended",
+        "tools_called",
+        "turn_id",
+        "voice_progress_ms",
+    )
+
+    def __init__(
+        self, response_id: int, turn_id: int | None, at_ms: int, speech_end_ms: int
+    ) -> None:
+        self.response_id, self.turn_id = response_id, turn_id
+        self.state = ResponseState.PENDING
+        self.interruptible = True
+        self.end_call_reason = ""  # hang up once it has been heard
+        self.close_status, self.close_reason = "completed", ""  # when it is closed
+        self.flushed_ms = 0  # when it was stopped
+        # Text.
+        self.generating = False
+        self.step = -1
+        self.step_has_tools = False
+        self.segmenter = Segmenter()
+        self.open_tools: set[str] = set()
+        self.tools_called: set[str] = set()
+        self.progress_ms = at_ms  # when the LLM last gave a sign
+        # Voice.
+        self.segments: list[Segment] = []
+        self.synthesis_ended = False
+        self.voice_progress_ms = at_ms  # when the voice last gave a sign
+        # Playback.
+        self.play_requested = False
+        self.audio_ms = 0  # audio there is, played or not
+        self.played_ms = 0
+        self.quiet_from_ms = speech_end_ms  # since when the caller has heard nothing
+        self.signs_of_life = 0  # fillers said since the last words of the answer itself
+        self.reported_words = 0
+        # Marks for the latency.
+        self.speech_end_ms, self.committed_ms = speech_end_ms, at_ms
+        self.first_text_ms: int | None = None
+        self.first_segment_ms: int | None = None
+        self.first_audio_ms: int | None = None
+        self.started_ms: int | None = None
+
+    @property
+    def audible(self) -> bool:
+        """Whether the caller has heard anything of it."""
+        return self.started_ms is not None
+
+    @property
+    def voice_busy(self) -> bool:
+        """Whether the voice still owes audio."""
+        return any(not s.whole for s in self.segments)
+
+    @property
+    def working(self) -> bool:
+        """Whether more text may come."""
+        return self.generating or bool(self.open_tools)
+
+    def add_segment(self, text: str, at_ms: int) -> int:
+        """Note a segment given to the voice; return its id."""
+        if not self.voice_busy:
+            self.voice_progress_ms = at_ms
+        self.segments.append(Segment(text, max(self.step, 0)))
+        if self.first_segment_ms is None:
+            self.first_segment_ms = at_ms
+        return len(self.segments) - 1
+
+    def add_audio(self, segment_id: int, duration_ms: int, at_ms: int) -> None:
+        """Note that a segment has `duration_ms` of audio in all."""
+        segment = self.segments[segment_id]
+        self.audio_ms += max(0, duration_ms - segment.duration_ms)
+        segment.duration_ms = max(segment.duration_ms, duration_ms)
+        self.voice_progress_ms = at_ms
+        if self.first_audio_ms is None:
+            self.first_audio_ms = at_ms
+
+    def played(self, played_ms: int, at_ms: int) -> None:
+        """Note how far playback is; it never goes back."""
+        self.played_ms = max(self.played_ms, min(played_ms, self.audio_ms))
+        self.quiet_from_ms = at_ms
+
+    def heard_steps(self) -> list[str]:
+        """What was heard of each step, oldest first."""
+        texts: list[list[str]] = [[] for _ in range(self.step + 1)]
+        if self.audible:
+            before_ms = 0
+            for segment in self.segments:
+                words = segment.heard(self.played_ms - before_ms)
+                texts[segment.step].extend(words)
+                if not segment.whole or self.played_ms < before_ms + segment.duration_ms:
+                    break
+                before_ms += segment.duration_ms
+        return [" ".join(words) for words in texts]
+
+    def heard(self) -> str:
+        """What was heard of it in all."""
+        return " ".join(text for text in self.heard_steps() if text)
+
+    def unheard(self) -> str:
+        """What was given to the voice and not heard."""
+        words = " ".join(s.text for s in self.segments).split()
+        return " ".join(words[len(self.heard().split()) :])
+
+    def asked(self) -> bool:
+        """Whether the caller has (nearly) heard a question at its end."""
+        if self.working or not self.segments or not self.segments[-1].text.endswith("?"):
+            return False
+        return len(self.unheard().split()) <= 2
+
+    def latency(self) -> tuple[tuple[str, int], ...]:
+        """From the end of speech to the first sound, in parts that sum to the whole."""
+        assert self.started_ms is not None
+        marks = (
+            ("endpointing", self.committed_ms),
+            ("generation", self.first_text_ms),
+            ("segmentation", self.first_segment_ms),
+            ("synthesis", self.first_audio_ms),
+            ("playback", self.started_ms),
+        )
+        parts: list[tuple[str, int]] = []
+        before_ms = self.speech_end_ms
+        for name, mark in marks:
+            # A filler sounds before the LLM's first text: such a mark lies after the end.
+            at_ms = before_ms if mark is None else max(before_ms, min(mark, self.started_ms))
+            parts.append((name, at_ms - before_ms))
+            before_ms = at_ms
+        return tuple(parts)
