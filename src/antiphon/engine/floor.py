@@ -29,8 +29,22 @@ class Deadline:
 class Floor:
     """Who has it."""
 
-    __slots__ = ("answered_text", "ended", "ending", "history", "idle_from_ms", "now_ms", "out",
-                 "overlap", "policy", "response", "setup", "started", "started_ms", "user")  # fmt: skip
+    __slots__ = (
+        "answered_text",
+        "ended",
+        "ending",
+        "history",
+        "idle_from_ms",
+        "now_ms",
+        "out",
+        "overlap",
+        "policy",
+        "response",
+        "setup",
+        "started",
+        "started_ms",
+        "user",
+    )
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup

@@ -139,7 +139,8 @@ class TurnPolicy:
                 value, low = getattr(part, item.name), item.metadata.get("min")
                 if low is not None and not low <= value <= item.metadata["max"]:
                     raise ValueError(
-                        f"{group.name}.{item.name} is {value}; allowed is {low} to {item.metadata['max']}"
+                        f"{group.name}.{item.name} is {value}; "
+                        f"allowed is {low} to {item.metadata['max']}"
                     )
         ends = self.endpointing
         if not ends.min_ms <= ends.unknown_ms <= ends.max_ms:

@@ -47,8 +47,18 @@ class _Part:
 class UserTurn:
     """The turn under way. `out` collects the commands."""
 
-    __slots__ = ("_next_utterance", "_parts", "_policy", "_turns", "out", "phase", "source", "speech_end_ms",
-                 "speech_start_ms", "turn_id")  # fmt: skip
+    __slots__ = (
+        "_next_utterance",
+        "_parts",
+        "_policy",
+        "_turns",
+        "out",
+        "phase",
+        "source",
+        "speech_end_ms",
+        "speech_start_ms",
+        "turn_id",
+    )
 
     def __init__(self, policy: Endpointing, out: list[Command]) -> None:
         self._policy, self.out = policy, out
