@@ -1,0 +1,223 @@
+"""OpenAI's chat completions as values: messages to JSON, streamed chunks to events. Pure.
+
+https://platform.openai.com/docs/api-reference/chat/create and .../chat/streaming
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from antiphon.providers.base import LlmEvent, TextDelta, Usage
+from antiphon.types import Message, ToolCall, ToolSpec
+
+INTERRUPTED = "[interrupted]"
+"""Ends an assistant message that the caller cut short; the system message explains it."""
+CALL_BEGINS = "[The call begins.]"
+"""Stands before a greeting: several local models' templates want the user to speak first."""
+NO_RESULT = '{"status": "no result yet"}'
+
+
+def to_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """The `messages` of a request.
+
+    The API wants each tool call answered right after the message that makes it, so results are
+    moved there, and one that is still missing is said to be. Two user messages in a row, which
+    strict templates refuse, become one.
+    """
+    results = {one.tool_call_id: one.content for one in messages if one.role == "tool"}
+    out: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role == "assistant":
+            out += _assistant(message, results)
+        elif message.role == "user" and out and out[-1]["role"] == "user":
+            out[-1]["content"] += "\n" + message.content
+        elif message.role != "tool":
+            out.append({"role": message.role, "content": message.content})
+    first = next((i for i, one in enumerate(out) if one["role"] != "system"), None)
+    if first is not None and out[first]["role"] == "assistant":
+        out.insert(first, {"role": "user", "content": CALL_BEGINS})
+    return out
+
+
+def _assistant(message: Message, results: dict[str | None, str]) -> list[dict[str, Any]]:
+    content = message.content
+    if message.interrupted and content:
+        content = f"{content} {INTERRUPTED}"
+    if not message.tool_calls:
+        # Interrupted before a word was heard: for the caller it was never said.
+        return [{"role": "assistant", "content": content}] if content else []
+    calls = [
+        {
+            "id": call.tool_call_id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments or "{}"},
+        }
+        for call in message.tool_calls
+    ]
+    asked = {"role": "assistant", "content": content or None, "tool_calls": calls}
+    answered = [
+        {
+            "role": "tool",
+            "tool_call_id": call.tool_call_id,
+            "content": results.get(call.tool_call_id, NO_RESULT),
+        }
+        for call in message.tool_calls
+    ]
+    return [asked, *answered]
+
+
+def to_tools(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
+    """The `tools` of a request."""
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": tool.parameters or {"type": "object", "properties": {}},
+            },
+        }
+        for tool in tools
+    ]
+
+
+class ChunkError(ValueError):
+    """A chunk is not what the API describes, or carries the server's own error."""
+
+
+@dataclass(slots=True)
+class _PartialCall:
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+
+class ChunkAssembler:
+    """Takes the chunks of one answer in order; gives text at once and tool calls at the end."""
+
+    def __init__(self, request_id: str) -> None:
+        self._request_id = request_id
+        self._calls: list[_PartialCall] = []
+        self._by_index: dict[int, _PartialCall] = {}
+        self._thoughts = _ThoughtFilter()
+        self.finish_reason: str | None = None
+
+    def add(self, chunk: Any) -> list[LlmEvent]:
+        """Take a parsed chunk.
+
+        Raises:
+            ChunkError: it is malformed, or an error of the server.
+        """
+        if not isinstance(chunk, dict):
+            raise ChunkError("a chunk is not an object")
+        if error := chunk.get("error"):
+            told = error.get("message") if isinstance(error, dict) else error
+            raise ChunkError(str(told or error)[:300])
+        events: list[LlmEvent] = []
+        choices = chunk.get("choices") or []
+        if not isinstance(choices, list) or not all(isinstance(one, dict) for one in choices):
+            raise ChunkError("`choices` is not a list of objects")
+        for choice in choices[:1]:
+            delta = choice.get("delta") or {}
+            if not isinstance(delta, dict):
+                raise ChunkError("`delta` is not an object")
+            events += self._text(delta)
+            for part in delta.get("tool_calls") or []:
+                self._call_part(part)
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        if usage := chunk.get("usage"):
+            events += _usage(usage)
+        return events
+
+    def finish(self) -> list[LlmEvent]:
+        """What is left when the stream has ended: text held back, then the tool calls."""
+        text = self._thoughts.rest()
+        calls = [
+            ToolCall(one.id or f"call_{self._request_id}_{i}", one.name, "".join(one.arguments))
+            for i, one in enumerate(self._calls)
+            if one.name
+        ]
+        return [*([TextDelta(text)] if text else []), *calls]
+
+    def _text(self, delta: dict[str, Any]) -> list[LlmEvent]:
+        written = delta.get("content") or delta.get("refusal")
+        if not written:
+            return []
+        if not isinstance(written, str):
+            raise ChunkError("`content` is not text")
+        text = self._thoughts.add(written)
+        return [TextDelta(text)] if text else []
+
+    def _call_part(self, part: Any) -> None:
+        """A fragment belongs to the call of its index. The first has the id and the name; the rest
+        have pieces of the arguments. Some servers leave the index out, or number every call 0."""
+        function = part.get("function") if isinstance(part, dict) else None
+        if not isinstance(function, dict):
+            raise ChunkError("a tool call without `function`")
+        index, call_id = part.get("index"), part.get("id") or ""
+        known = self._by_index.get(index) if isinstance(index, int) else None
+        if known is None and index is None and not call_id and self._calls:
+            known = self._calls[-1]
+        if known is None or (call_id and known.id and call_id != known.id):
+            known = next((one for one in self._calls if call_id and one.id == call_id), None)
+            if known is None:
+                known = _PartialCall()
+                self._calls.append(known)
+        if isinstance(index, int):
+            self._by_index[index] = known
+        known.id = known.id or str(call_id)
+        name, arguments = function.get("name"), function.get("arguments")
+        known.name = known.name or str(name or "")
+        if isinstance(arguments, str):
+            known.arguments.append(arguments)
+
+
+def _usage(usage: Any) -> list[LlmEvent]:
+    if not isinstance(usage, dict):
+        return []
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"), cached)
+    return [Usage(*(one if isinstance(one, int) else 0 for one in counts))]
+
+
+class _ThoughtFilter:
+    """Drops `<think>...</think>` at the beginning of an answer: local reasoning models write their
+    thoughts there when their server does not take them out, and they must not be spoken."""
+
+    _OPEN, _CLOSE = "<think>", "</think>"
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._state = "start"
+
+    def add(self, text: str) -> str:
+        if self._state == "through":
+            return text
+        self._held += text
+        if self._state == "start":
+            begun = self._held.lstrip()
+            if not begun.startswith(self._OPEN):
+                return "" if self._OPEN.startswith(begun) else self._release(self._held)
+            self._state, self._held = "inside", begun[len(self._OPEN) :]
+        head, found, tail = self._held.partition(self._CLOSE)
+        if found:
+            self._state = "trim"
+            self._held = tail
+        if self._state == "trim":
+            tail = self._held.lstrip()
+            return self._release(tail) if tail else ""
+        # Enough to recognise the end when it is split over chunks.
+        self._held = head[-len(self._CLOSE) :]
+        return ""
+
+    def rest(self) -> str:
+        held = self._held if self._state == "start" else ""
+        self._held = ""
+        return held
+
+    def _release(self, text: str) -> str:
+        self._state, self._held = "through", ""
+        return text
