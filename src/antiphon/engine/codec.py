@@ -37,7 +37,7 @@ def encode(value: Event | Command | Setup) -> dict[str, Any]:
     Enums become their values and tuples become lists. Keys keep the order of the fields, so equal
     values give equal text.
     """
-    cls: type[Any] = type(value)
+    cls = type(value)
     encoded: dict[str, Any] = {"type": cls.__name__}
     for name in _field_names(cls):
         item = getattr(value, name)
@@ -45,9 +45,14 @@ def encode(value: Event | Command | Setup) -> dict[str, Any]:
     return encoded
 
 
-@cache
-def _field_names(cls: type) -> tuple[str, ...]:
-    return tuple(item.name for item in fields(cls))
+_field_names_of: dict[type, tuple[str, ...]] = {}
+
+
+def _field_names(cls: Any) -> tuple[str, ...]:
+    names = _field_names_of.get(cls)
+    if names is None:
+        names = _field_names_of[cls] = tuple(item.name for item in fields(cls))
+    return names
 
 
 def _encode_item(item: Any) -> Any:
