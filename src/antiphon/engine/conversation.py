@@ -124,6 +124,11 @@ class Conversation:
             return AgentState.SPEAKING
         return AgentState.THINKING
 
+    @property
+    def turn_id(self) -> int:
+        """The caller's turn under way, or the last one."""
+        return self._floor.user.turn_id
+
     def messages(self) -> tuple[Message, ...]:
         """The conversation for the LLM; see History."""
         return self._floor.history.messages()

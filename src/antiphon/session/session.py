@@ -1,0 +1,370 @@
+"""The session: one agent's run on one call. It carries out what the engine decides.
+
+Events are handled on the spot, on the event loop, in the order in which they arrive; one that
+arises while another is handled waits for its turn. So there is no inbox that could fill up, and no
+hop between an event and its commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from antiphon.agent.load import LoadedAgent
+from antiphon.agent.prompt import system_message
+from antiphon.agent.tool import run_tool
+from antiphon.channels.base import Call
+from antiphon.engine import commands as c
+from antiphon.engine import events as e
+from antiphon.engine.agent_turn import END_CALL_TOOL
+from antiphon.engine.conversation import Conversation
+from antiphon.errors import IllegalEvent, ProviderError
+from antiphon.observe.metrics import Metrics
+from antiphon.providers.base import (
+    Llm,
+    LlmRequest,
+    Stt,
+    SttStream,
+    TextDelta,
+    Tts,
+    Usage,
+    Vad,
+)
+from antiphon.session import notices
+from antiphon.session.clock import Clock
+from antiphon.session.listener import Listener
+from antiphon.session.speaker import Speaker, TextSpeaker, Voice
+from antiphon.session.trace import TraceWriter
+from antiphon.types import ToolCall, ToolSpec
+
+log = logging.getLogger(__name__)
+
+CLOSE_DEADLINE_S = 1.0
+MAX_TEXT_CHARS = 4000
+"""Longest typed turn; the rest is cut off, as the caller is told."""
+
+_END_CALL = ToolSpec(
+    END_CALL_TOOL,
+    "Hang up, after what you say in the same answer. Use it once the caller has said goodbye.",
+    {"type": "object", "properties": {}},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """The started providers of an agent, shared by its calls."""
+
+    vad: Vad
+    stt: Stt
+    llm: Llm
+    tts: Tts
+
+
+class Session:
+    """One call. Made by the supervisor; `run` lives as long as the call.
+
+    It is the channel's `CallIO`.
+    """
+
+    def __init__(
+        self,
+        call_id: str,
+        agent: LoadedAgent,
+        providers: Providers,
+        call: Call,
+        clock: Clock,
+        metrics: Metrics,
+        trace: TraceWriter | None = None,
+    ) -> None:
+        self.call_id = call_id
+        self.output_rate_hz = call.output_rate_hz
+        self.ended_reason = ""
+        self._agent, self._providers, self._call = agent, providers, call
+        self._clock, self._metrics, self._trace = clock, metrics, trace
+        self._conversation = Conversation(agent.setup)
+        self._tools = {tool.spec.name: tool for tool in agent.tools}
+        self._specs = (*(tool.spec for tool in agent.tools), _END_CALL)
+        self._system = system_message(agent.config)
+        self._events: deque[e.Event] = deque()
+        self._handling = False
+        self._open = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._generation: asyncio.Task[None] | None = None
+        self._open_tools = 0
+        self._ending = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._stt: SttStream | None = None
+        self._listener: Listener | None = None
+        self._voice: Voice
+        if call.has_audio:
+            self._voice = Speaker(
+                providers.tts, call.output_rate_hz, clock.now_ms, self._post, self._spawn
+            )
+        else:
+            self._voice = TextSpeaker(clock.now_ms, self._post)
+        self._perform: dict[type[c.Command], Callable[[Any], None]] = {
+            c.BeginUtterance: self._begin_utterance,
+            c.FinalizeUtterance: self._finalize_utterance,
+            c.EndUtterance: self._end_utterance,
+            c.StartGeneration: self._start_generation,
+            c.CancelGeneration: self._cancel_generation,
+            c.CallTool: self._call_tool,
+            c.SynthesizeText: lambda k: self._voice.speak(k.response_id, k.segment_id, k.text),
+            c.EndSynthesis: lambda k: self._voice.end(k.response_id),
+            c.PlayAudio: lambda k: self._voice.play(k.response_id),
+            c.DuckAudio: lambda k: self._voice.duck(k.gain_db),
+            c.PauseAudio: lambda k: self._voice.pause(),
+            c.ResumeAudio: lambda k: self._voice.resume(),
+            c.FlushAudio: lambda k: self._voice.flush(k.response_id),
+            c.EndCall: lambda k: self.hang_up(k.reason),
+            c.ReportLatency: self._count_latency,
+            c.ReportOverlap: self._count_overlap,
+            c.ReportTurn: self._count_turn,
+        }
+
+    # ---- what the channel asks (CallIO) ----------------------------------------------------
+
+    def on_audio(self, pcm: bytes) -> None:
+        """20 ms from the caller."""
+        if self._listener is not None and not self._ending.is_set():
+            self._begin()
+            self._listener.on_audio(pcm)
+
+    def read_frame(self) -> bytes | None:
+        """The next 20 ms for the caller. The first read says that the line is open."""
+        if self._ending.is_set():
+            return None
+        self._begin()
+        return self._voice.read_frame()
+
+    def on_text(self, text: str) -> None:
+        """The caller typed something."""
+        text = text.strip()
+        if not text or self._ending.is_set():
+            return
+        if len(text) > MAX_TEXT_CHARS:
+            self._call.notify(
+                notices.error(
+                    "invalid_request_error",
+                    f"Only the first {MAX_TEXT_CHARS} characters were read.",
+                )
+            )
+        self._begin()
+        self._post(e.TextReceived(self._clock.now_ms(), text[:MAX_TEXT_CHARS]))
+
+    def hang_up(self, reason: str) -> None:
+        """End the call. Idempotent."""
+        if not self._ending.is_set():
+            self.ended_reason = reason
+            self._ending.set()
+
+    async def wait_closed(self) -> None:
+        """Until everything of the call is closed and its trace complete."""
+        await self._closed.wait()
+
+    # ---- its life --------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is being computed for this call; used to run faster than real time."""
+        listening = self._listener is not None and self._listener.busy
+        thinking = self._generation is not None or self._open_tools > 0
+        return listening or thinking or self._voice.busy
+
+    @property
+    def conversation(self) -> Conversation:
+        """The engine, to look at."""
+        return self._conversation
+
+    async def prepare(self) -> None:
+        """Open what has to be open before the first frame."""
+        if not self._call.has_audio:
+            return
+        try:
+            self._stt = await self._providers.stt.open()
+        except ProviderError as error:
+            self._provider_failed("stt", str(error))
+        vad = self._providers.vad.open()
+        self._listener = Listener(vad, self._stt, self._clock.now_ms, self._post)
+
+    async def run(self) -> None:
+        """Until the call is over and everything of it is closed."""
+        try:
+            if self._listener is not None:
+                self._spawn(self._listener.run(), "listen")
+            self._call.notify(
+                notices.created(self.call_id, self._agent.config.name, self._call.channel)
+            )
+            if not self._call.has_audio:
+                self._begin()
+            await self._ending.wait()
+        finally:
+            self.hang_up("server stopped")
+            await self._close()
+
+    def _begin(self) -> None:
+        if not self._open:
+            self._open = True
+            self._post(e.CallStarted(self._clock.now_ms()))
+
+    async def _close(self) -> None:
+        self._clock.wake_at(None, self._on_deadline)
+        self._post(e.CallEnded(self._clock.now_ms(), self.ended_reason))
+        self._call.notify(notices.ended(self.ended_reason))
+        for task in self._tasks:
+            task.cancel()
+        try:
+            async with asyncio.timeout(CLOSE_DEADLINE_S):
+                if self._stt is not None:
+                    await self._stt.aclose()
+                if self._tasks:
+                    await asyncio.wait(self._tasks)
+                await self._call.close(self.ended_reason)
+        except TimeoutError:
+            log.warning("a call closed slowly", extra={"call_id": self.call_id})
+        finally:
+            if self._trace is not None:
+                self._trace.close()
+            self._closed.set()
+
+    # ---- events ----------------------------------------------------------------------------
+
+    def _post(self, event: e.Event) -> None:
+        """Handle an event, now or, when one is being handled, right after it."""
+        self._events.append(event)
+        if self._handling:
+            return
+        self._handling = True
+        try:
+            while self._events:
+                self._handle(self._events.popleft())
+        except IllegalEvent as error:
+            # A bug of ours. This call ends, with its trace; the others go on.
+            log.exception("illegal event", extra={"call_id": self.call_id})
+            self._call.notify(notices.error("server_error", f"The call has to end: {error}."))
+            self._events.clear()
+            self.hang_up("internal error")
+        finally:
+            self._handling = False
+        if not self._ending.is_set():
+            deadline = self._conversation.deadline
+            self._clock.wake_at(None if deadline is None else deadline.at_ms, self._on_deadline)
+
+    def _handle(self, event: e.Event) -> None:
+        commands = self._conversation.handle(event)
+        if self._trace is not None:
+            self._trace.step(event, commands)
+        if (notice := notices.of_event(event, self._conversation.turn_id)) is not None:
+            self._call.notify(notice)
+        for command in commands:
+            if (perform := self._perform.get(type(command))) is not None:
+                perform(command)
+            for notice in notices.of_command(command):
+                self._call.notify(notice)
+
+    def _on_deadline(self) -> None:
+        self._post(e.DeadlineReached(self._clock.now_ms()))
+
+    # ---- listen ----------------------------------------------------------------------------
+
+    def _begin_utterance(self, command: c.BeginUtterance) -> None:
+        if self._listener is not None:
+            self._listener.begin(command.utterance_id, command.speech_at_ms)
+
+    def _finalize_utterance(self, command: c.FinalizeUtterance) -> None:
+        if self._listener is not None:
+            self._listener.finalize(command.utterance_id, command.revision)
+
+    def _end_utterance(self, command: c.EndUtterance) -> None:
+        if self._listener is not None:
+            self._listener.end(command.utterance_id)
+
+    # ---- think -----------------------------------------------------------------------------
+
+    def _start_generation(self, command: c.StartGeneration) -> None:
+        messages = (self._system, *self._conversation.messages())
+        request = LlmRequest(messages, self._specs)
+        name = f"generate-{command.response_id}"
+        self._generation = self._spawn(self._generate(command.response_id, request), name)
+
+    async def _generate(self, response_id: int, request: LlmRequest) -> None:
+        me, now_ms = asyncio.current_task(), self._clock.now_ms
+        try:
+            async for piece in self._providers.llm.stream(request):
+                if isinstance(piece, TextDelta):
+                    self._post(e.TextGenerated(now_ms(), response_id, piece.text))
+                elif isinstance(piece, ToolCall):
+                    self._post(
+                        e.ToolRequested(
+                            now_ms(), response_id, piece.tool_call_id, piece.name, piece.arguments
+                        )
+                    )
+                else:
+                    assert isinstance(piece, Usage)
+            ended: e.Event = e.GenerationEnded(now_ms(), response_id)
+        except ProviderError as error:
+            self._provider_failed("llm", str(error))
+            ended = e.GenerationFailed(now_ms(), response_id, str(error))
+        finally:
+            if self._generation is me:
+                self._generation = None
+        self._post(ended)
+
+    def _cancel_generation(self, command: c.CancelGeneration) -> None:
+        if self._generation is not None:
+            self._generation.cancel()
+            self._generation = None
+
+    def _call_tool(self, command: c.CallTool) -> None:
+        self._open_tools += 1
+        self._spawn(self._run_tool(command), f"tool-{command.tool_call_id}")
+
+    async def _run_tool(self, command: c.CallTool) -> None:
+        tool = self._tools.get(command.name)
+        if tool is None:
+            output = f'{{"error": "there is no tool called {command.name[:64]!r}"}}'
+        else:
+            output = await run_tool(tool, command.arguments)
+        self._open_tools -= 1
+        self._post(e.ToolCompleted(self._clock.now_ms(), command.tool_call_id, output))
+
+    # ---- tell ------------------------------------------------------------------------------
+
+    def _count_latency(self, command: c.ReportLatency) -> None:
+        self._metrics.turn_answered(command.total_ms)
+        self._metrics.turn_ended(dict(command.contributions)["endpointing"])
+
+    def _count_turn(self, command: c.ReportTurn) -> None:
+        if command.outcome == "answered" and not self._call.has_audio:
+            self._metrics.turn_answered()
+
+    def _count_overlap(self, command: c.ReportOverlap) -> None:
+        if command.decision == "stop":
+            self._metrics.interrupted()
+        elif command.decision == "resume":
+            self._metrics.interrupted(false=True)
+
+    def _provider_failed(self, kind: str, reason: str) -> None:
+        choice = getattr(self._agent.config, kind)
+        self._metrics.provider_failed(kind, choice.provider)
+        log.warning("provider failed", extra={"call_id": self.call_id, "kind": kind, "why": reason})
+
+    # ---- tasks -----------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=f"{self.call_id}-{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """The outermost frame of the call's tasks: an error that nobody expected ends the call."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a call's task failed", exc_info=error, extra={"call_id": self.call_id})
+            self._call.notify(notices.error("server_error", "Something went wrong on the server."))
+            self.hang_up("internal error")

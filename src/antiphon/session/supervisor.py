@@ -1,0 +1,190 @@
+"""Many calls in one process: their agents, providers, limits, admission and drain."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from antiphon.agent.load import LoadedAgent
+from antiphon.channels.base import Call
+from antiphon.errors import CapacityError, ProviderError, UserFacingError
+from antiphon.observe.metrics import Metrics
+from antiphon.providers import registry
+from antiphon.session.clock import Clock, RealClock
+from antiphon.session.session import Providers, Session
+from antiphon.session.trace import TraceFolder
+
+log = logging.getLogger(__name__)
+
+START_DEADLINE_S = 60.0
+OPEN_DEADLINE_S = 5.0
+STOP_DEADLINE_S = 5.0
+
+
+class Supervisor:
+    """Runs the calls of a process.
+
+    Args:
+        agents: the agents that callers may ask for; the first is the default.
+        max_calls: calls at once; one more is refused.
+        traces: where the record of each call goes; None keeps none.
+        metrics: counted here, shown by the server.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[LoadedAgent],
+        *,
+        max_calls: int = 50,
+        traces: Path | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        if not agents:
+            raise UserFacingError("there is no agent to run; name an agent's file")
+        self.agents: Mapping[str, LoadedAgent] = {agent.config.name: agent for agent in agents}
+        self.metrics = metrics or Metrics()
+        self.ready = False
+        self._max_calls = max_calls
+        self._traces = None if traces is None else TraceFolder(traces)
+        self._providers: dict[str, Providers] = {}
+        self._calls: dict[asyncio.Task[None], Session] = {}
+        self._opening = 0
+        self._draining = False
+
+    @property
+    def active_calls(self) -> int:
+        """Calls that are under way or being opened."""
+        return len(self._calls) + self._opening
+
+    # ---- start and stop --------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Load and warm the providers of every agent.
+
+        Raises:
+            UserFacingError: one of them cannot run here.
+        """
+        try:
+            async with asyncio.timeout(START_DEADLINE_S):
+                for name, agent in self.agents.items():
+                    self._providers[name] = await _start_providers(agent)
+        except TimeoutError:
+            await self._stop_providers()
+            raise UserFacingError(
+                f"the providers did not start within {START_DEADLINE_S:.0f} s"
+            ) from None
+        except BaseException:
+            await self._stop_providers()
+            raise
+        self.ready = True
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take no more calls, let those under way end, hang up the rest, stop the providers."""
+        self.ready = False
+        self._draining = True
+        if self._calls and timeout_s > 0:
+            await asyncio.wait(self._calls, timeout=timeout_s)
+        for session in list(self._calls.values()):
+            session.hang_up("the server is stopping")
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=STOP_DEADLINE_S)
+        for task in self._calls:
+            task.cancel()
+        await self._stop_providers()
+
+    async def _stop_providers(self) -> None:
+        for providers in self._providers.values():
+            for provider in (providers.vad, providers.stt, providers.llm, providers.tts):
+                try:
+                    async with asyncio.timeout(STOP_DEADLINE_S):
+                        await provider.aclose()
+                except (TimeoutError, ProviderError):
+                    log.warning("a provider did not stop in time")
+        self._providers.clear()
+
+    # ---- calls -----------------------------------------------------------------------------
+
+    def check(self, agent: str | None) -> str:
+        """The name of the agent that a call would get.
+
+        Raises:
+            UserFacingError: there is no such agent.
+            CapacityError: no call can be taken now.
+        """
+        name = next(iter(self.agents)) if agent is None else agent
+        if name not in self.agents:
+            known = ", ".join(self.agents)
+            raise UserFacingError(f"There is no agent called {name[:80]!r} here, but {known}.")
+        if self._draining:
+            raise CapacityError("The server is being restarted; try again in a minute.")
+        if not self.ready:
+            raise CapacityError("The server is still starting; try again in a few seconds.")
+        if self.active_calls >= self._max_calls:
+            raise CapacityError(
+                f"All {self._max_calls} lines are in use; try again in a few minutes."
+            )
+        return name
+
+    async def start_call(
+        self, call: Call, agent: str | None = None, clock: Clock | None = None
+    ) -> Session:
+        """Begin a call; raises like `check`. The session says nothing before the channel reads or
+        delivers its first frame."""
+        name = self.check(agent)
+        call_id = f"call_{secrets.token_hex(8)}"
+        loaded = self.agents[name]
+        trace = self._traces.open(call_id, loaded.setup) if self._traces else None
+        session = Session(
+            call_id,
+            loaded,
+            self._providers[name],
+            call,
+            clock or RealClock(asyncio.get_running_loop()),
+            self.metrics,
+            trace,
+        )
+        self._opening += 1
+        try:
+            async with asyncio.timeout(OPEN_DEADLINE_S):
+                await session.prepare()
+        except TimeoutError:
+            raise CapacityError("The speech recogniser is too busy; try again.") from None
+        finally:
+            self._opening -= 1
+        task = asyncio.get_running_loop().create_task(session.run(), name=call_id)
+        self._calls[task] = session
+        task.add_done_callback(self._forget)
+        self.metrics.call_started(call.channel, name)
+        self.metrics.calls_active(self.active_calls)
+        return session
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        session = self._calls.pop(task)
+        self.metrics.calls_active(self.active_calls)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a call ended badly", exc_info=error, extra={"call_id": session.call_id})
+
+
+async def _start_providers(agent: LoadedAgent) -> Providers:
+    config, hints = agent.config, agent.hints
+    choices: dict[str, Any] = {kind: getattr(config, kind) for kind in ("vad", "stt", "llm", "tts")}
+    providers = Providers(
+        vad=registry.make("vad", choices["vad"].provider, choices["vad"].options, hints),
+        stt=registry.make("stt", choices["stt"].provider, choices["stt"].options, hints),
+        llm=registry.make("llm", choices["llm"].provider, choices["llm"].options, hints),
+        tts=registry.make("tts", choices["tts"].provider, choices["tts"].options, hints),
+    )
+    started: list[Any] = []
+    try:
+        for provider in (providers.vad, providers.stt, providers.llm, providers.tts):
+            await provider.start()
+            started.append(provider)
+    except BaseException:
+        for provider in started:
+            await provider.aclose()
+        raise
+    return providers
