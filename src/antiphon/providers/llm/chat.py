@@ -116,7 +116,9 @@ class ChunkAssembler:
             told = error.get("message") if isinstance(error, dict) else error
             raise ChunkError(str(told or error)[:300])
         events: list[LlmEvent] = []
-        choices = chunk.get("choices") or []
+        choices = chunk.get("choices", [])
+        # Usage comes in a chunk without choices; some servers write null for none.
+        choices = [] if choices is None else choices
         if not isinstance(choices, list) or not all(isinstance(one, dict) for one in choices):
             raise ChunkError("`choices` is not a list of objects")
         for choice in choices[:1]:
@@ -124,7 +126,10 @@ class ChunkAssembler:
             if not isinstance(delta, dict):
                 raise ChunkError("`delta` is not an object")
             events += self._text(delta)
-            for part in delta.get("tool_calls") or []:
+            parts = delta.get("tool_calls") or []
+            if not isinstance(parts, list):
+                raise ChunkError("`tool_calls` is not a list")
+            for part in parts:
                 self._call_part(part)
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
         if usage := chunk.get("usage"):

@@ -1,0 +1,136 @@
+"""The pure codec of chat completions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from antiphon.providers.base import LlmEvent, TextDelta, Usage
+from antiphon.providers.llm.chat import (
+    CALL_BEGINS,
+    INTERRUPTED,
+    NO_RESULT,
+    ChunkAssembler,
+    ChunkError,
+    to_messages,
+)
+from antiphon.types import Message, ToolCall
+
+CALL = ToolCall("c1", "price", '{"drink": "latte"}')
+
+
+def assemble(*deltas: dict[str, Any]) -> list[LlmEvent]:
+    assembler = ChunkAssembler("r")
+    events = [e for delta in deltas for e in assembler.add({"choices": [{"delta": delta}]})]
+    return events + assembler.finish()
+
+
+def call(arguments: str, **rest: Any) -> dict[str, Any]:
+    function = {"arguments": arguments, **({"name": rest.pop("name")} if "name" in rest else {})}
+    return {"tool_calls": [{"function": function, **rest}]}
+
+
+def said(*pieces: str) -> str:
+    events = assemble(*({"content": piece} for piece in pieces))
+    return "".join(one.text for one in events if isinstance(one, TextDelta))
+
+
+def test_a_greeting_is_preceded_by_the_call_beginning() -> None:
+    sent = to_messages([Message("system", "s"), Message("assistant", "Hello!")])
+    assert [one["role"] for one in sent] == ["system", "user", "assistant"]
+    assert sent[1]["content"] == CALL_BEGINS
+
+
+def test_an_interrupted_message_is_marked_and_one_never_heard_is_left_out() -> None:
+    sent = to_messages(
+        [
+            Message("user", "a"),
+            Message("assistant", "We have", interrupted=True),
+            Message("user", "b"),
+            Message("assistant", "", interrupted=True),
+            Message("user", "c"),
+        ]
+    )
+    assert [one["content"] for one in sent] == ["a", f"We have {INTERRUPTED}", "b\nc"]
+
+
+def test_results_stand_after_their_calls_and_missing_ones_are_said_to_be() -> None:
+    other = ToolCall("c2", "price", "")
+    sent = to_messages(
+        [
+            Message("user", "a"),
+            Message("assistant", "", tool_calls=(CALL, other)),
+            Message("user", "b"),
+            Message("tool", '{"eur": 4}', tool_call_id="c1"),
+            Message("tool", "of nobody", tool_call_id="c9"),
+        ]
+    )
+    assert [one["role"] for one in sent] == ["user", "assistant", "tool", "tool", "user"]
+    assert sent[1]["content"] is None
+    assert sent[1]["tool_calls"][1]["function"]["arguments"] == "{}"
+    assert [one["content"] for one in sent[2:4]] == ['{"eur": 4}', NO_RESULT]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [call('{"drink":', index=0, id="c1", name="price"), call(' "latte"}', index=0)],
+        [call('{"drink":', id="c1", name="price"), call(' "latte"}')],
+        [call('{"drink": "latte"}', index=0, id="c1", name="price")],
+        [call('{"drink":', index=0, id="c1", name="price"), call(' "latte"}', index=0, id="c1")],
+    ],
+    ids=["by the book", "no index", "whole", "id repeated"],
+)
+def test_tool_calls_as_servers_stream_them(parts: list[dict[str, Any]]) -> None:
+    assert assemble(*parts) == [CALL]
+
+
+def test_two_calls_that_both_claim_index_0() -> None:
+    parts = [call("{}", index=0, id="a", name="x"), call("{}", index=0, id="b", name="y")]
+    assert assemble(*parts) == [ToolCall("a", "x", "{}"), ToolCall("b", "y", "{}")]
+
+
+def test_a_call_without_id_gets_one() -> None:
+    assert assemble(call("{}", index=0, name="x")) == [ToolCall("call_r_0", "x", "{}")]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        (("<think>hm</think>\n\nHi",), "Hi"),
+        (("<th", "ink>a ", "b</thi", "nk>", "\n", "Hi ", "there"), "Hi there"),
+        (("\n<think>", "never ends"), ""),
+        (("<this is", " plain"), "<this is plain"),
+        (("Hi <think> there",), "Hi <think> there"),
+        (("<th",), "<th"),
+        (("<think>a", "</think>", "  "), ""),
+    ],
+)
+def test_thoughts_are_not_spoken(pieces: tuple[str, ...], expected: str) -> None:
+    assert said(*pieces) == expected
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        3,
+        [],
+        {"choices": {}},
+        {"choices": [3]},
+        {"choices": [{"delta": 3}]},
+        {"choices": [{"delta": {"content": 3}}]},
+        {"choices": [{"delta": {"tool_calls": [3]}}]},
+        {"choices": [{"delta": {"tool_calls": 3}}]},
+        {"error": "no"},
+        {"error": {"message": "no"}},
+    ],
+)
+def test_malformed_chunks(chunk: Any) -> None:
+    with pytest.raises(ChunkError):
+        ChunkAssembler("r").add(chunk)
+
+
+def test_usage_without_details() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": None}
+    assert ChunkAssembler("r").add({"choices": [], "usage": usage}) == [Usage(3, 0, 0)]
