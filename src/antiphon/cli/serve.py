@@ -1,0 +1,88 @@
+"""`antiphon serve`: agents for browsers, and the page to talk to them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from antiphon.errors import UserFacingError
+
+if TYPE_CHECKING:
+    from antiphon.agent.load import LoadedAgent
+    from antiphon.server.run import ManagedHost
+    from antiphon.server.settings import ServerSettings
+
+DEFAULT_AGENT = "cafe.yaml"
+
+
+def serve(
+    agent: Annotated[
+        list[str] | None,
+        typer.Option("--agent", "-a", metavar="FILE", help="An agent's file; may be repeated."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any.")] = 8080,
+    max_calls: Annotated[int, typer.Option(min=1, help="Calls at once; more are refused.")] = 20,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="A page of another site that may call; may be repeated."),
+    ] = None,
+    drain_s: Annotated[
+        float, typer.Option(min=0, help="Seconds that calls may go on when asked to stop.")
+    ] = 20.0,
+) -> None:
+    """Serve agents to browsers. The first agent is the one that answers by default; without any
+    it is the cafe of the examples. Ends on SIGTERM or Ctrl-C, after the calls."""
+    import uvloop
+
+    from antiphon.server.run import run
+    from antiphon.server.settings import ServerSettings
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    settings = ServerSettings(
+        host=host, port=port, allowed_origins=tuple(allow_origin or ()), drain_s=drain_s
+    )
+    agents = _load(agent or [str(default_agent())])
+    uvloop.run(run(_supervisor(agents, max_calls), settings, _announce))
+
+
+def default_agent() -> Path:
+    """The cafe: inside the package when installed, beside the sources in a checkout."""
+    package = Path(__file__).parents[1]
+    for folder in (package / "examples", package.parents[1] / "examples"):
+        if (folder / DEFAULT_AGENT).is_file():
+            return folder / DEFAULT_AGENT
+    raise UserFacingError("The example agent is not installed; name an agent's file with --agent.")
+
+
+def _load(paths: list[str]) -> dict[str, LoadedAgent]:
+    from antiphon.agent.load import load_agent
+
+    agents: dict[str, LoadedAgent] = {}
+    for path in paths:
+        loaded = load_agent(path)
+        if loaded.config.name in agents:
+            other = agents[loaded.config.name].path
+            raise UserFacingError(f"{path} and {other} are both named {loaded.config.name!r}.")
+        agents[loaded.config.name] = loaded
+    return agents
+
+
+def _supervisor(agents: dict[str, LoadedAgent], max_calls: int) -> ManagedHost:
+    from antiphon.session.supervisor import Supervisor
+
+    return Supervisor(agents, max_calls=max_calls)
+
+
+def _announce(settings: ServerSettings) -> None:
+    typer.echo(f"Antiphon is ready: open {settings.url}")
+    if not settings.is_local:
+        typer.echo(
+            "Browsers give a microphone only to https or localhost: from other devices, put a "
+            "proxy that ends TLS in front. Typing works without."
+        )

@@ -1,0 +1,110 @@
+"""What the process counts, for Prometheus. No names, numbers or words of callers are in here."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+LAG_INTERVAL_S = 0.25
+
+_LATENCY_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
+_DELAY_S = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)
+_LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class Metrics:
+    """One set of counters. The process has one (`METRICS`); tests make their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._active = Gauge("antiphon_calls_active", "Calls at this moment.", registry=registry)
+        self._calls = Counter(
+            "antiphon_calls", "Calls taken.", ["channel", "agent"], registry=registry
+        )
+        self._refused = Counter(
+            "antiphon_calls_refused", "Calls not taken.", ["reason"], registry=registry
+        )
+        self._turns = Counter("antiphon_turns", "Turns of callers answered.", registry=registry)
+        self._answer = Histogram(
+            "antiphon_answer_latency_seconds",
+            "From the end of the caller's speech to the first sample of the answer.",
+            buckets=_LATENCY_S,
+            registry=registry,
+        )
+        self._endpoint = Histogram(
+            "antiphon_end_of_turn_delay_seconds",
+            "From the end of the caller's speech to the decision that the turn is over.",
+            buckets=_DELAY_S,
+            registry=registry,
+        )
+        self._interruptions = Counter(
+            "antiphon_interruptions", "Answers stopped by the caller.", registry=registry
+        )
+        self._false_interruptions = Counter(
+            "antiphon_false_interruptions",
+            "Answers lowered or paused for a sound that was no interruption.",
+            registry=registry,
+        )
+        self._provider_errors = Counter(
+            "antiphon_provider_errors",
+            "Failures of providers.",
+            ["kind", "provider"],
+            registry=registry,
+        )
+        self._lag = Histogram(
+            "antiphon_loop_lag_seconds",
+            "How late the event loop woke up; 20 ms is one audio frame.",
+            buckets=_LAG_S,
+            registry=registry,
+        )
+        self._lag_now = Gauge(
+            "antiphon_loop_lag_latest_seconds", "The latest such delay.", registry=registry
+        )
+
+    def calls_active(self, count: int) -> None:
+        self._active.set(count)
+
+    def call_started(self, channel: str, agent: str) -> None:
+        self._calls.labels(channel, agent).inc()
+
+    def call_refused(self, reason: Literal["capacity", "bad_request", "origin"]) -> None:
+        self._refused.labels(reason).inc()
+
+    def turn_answered(self, latency_ms: float | None = None) -> None:
+        """A turn got its answer; `latency_ms` where it was spoken."""
+        self._turns.inc()
+        if latency_ms is not None:
+            self._answer.observe(latency_ms / 1000)
+
+    def turn_ended(self, delay_ms: float) -> None:
+        self._endpoint.observe(delay_ms / 1000)
+
+    def interrupted(self, *, false: bool = False) -> None:
+        (self._false_interruptions if false else self._interruptions).inc()
+
+    def provider_failed(self, kind: str, provider: str) -> None:
+        """`kind` is the entry-point group without its prefix: `stt`, `llm`, `tts`, `vad`."""
+        self._provider_errors.labels(kind, provider).inc()
+
+    def loop_lagged(self, lag_ms: float) -> None:
+        self._lag.observe(lag_ms / 1000)
+        self._lag_now.set(lag_ms / 1000)
+
+    def render(self) -> bytes:
+        """Prometheus' text format, of type `CONTENT_TYPE`."""
+        return generate_latest(self.registry)
+
+    async def watch_loop(self, interval_s: float = LAG_INTERVAL_S) -> None:
+        """Measure the event loop until cancelled. One task per process."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s = loop.time() + interval_s
+            await asyncio.sleep(interval_s)
+            self.loop_lagged(max(0.0, loop.time() - due_s) * 1000)
+
+
+METRICS = Metrics()
+"""The process's own."""

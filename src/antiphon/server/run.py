@@ -1,0 +1,150 @@
+"""Runs the HTTP server and its supervisor from start to a graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import uvicorn
+
+from antiphon.errors import UserFacingError
+from antiphon.observe.metrics import METRICS, Metrics
+from antiphon.server.app import Host, create_app
+from antiphon.server.settings import ServerSettings
+
+START_TIMEOUT_S = 120.0
+CLOSE_GRACE_S = 5.0
+MAX_CONNECTIONS = 2_000
+"""Open HTTP connections; beyond that uvicorn answers 503 itself."""
+
+
+class ManagedHost(Host, Protocol):
+    """A supervisor that can be started and drained."""
+
+    async def start(self) -> None: ...
+    async def drain(self, timeout_s: float) -> None: ...
+
+
+class _Server(uvicorn.Server):
+    """uvicorn ends at the first signal; here the calls come first, so `run` handles signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def run(
+    host: ManagedHost,
+    settings: ServerSettings,
+    on_ready: Callable[[ServerSettings], None],
+    metrics: Metrics = METRICS,
+) -> None:
+    """Serve until SIGTERM or SIGINT; then take no more calls, give the present ones
+    `settings.drain_s`, and end. A second signal ends at once.
+
+    The page is served while the supervisor still starts; `on_ready` is called when calls can be
+    taken, with the port that was really opened.
+
+    Raises:
+        UserFacingError: the address cannot be used, or the supervisor could not start.
+    """
+    listener = _listen(settings)
+    settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+    server = _Server(_config(create_app(host, settings, metrics)))
+    stopping = asyncio.Event()
+    with _signals(stopping):
+        serving = asyncio.create_task(server.serve([listener]), name="http-server")
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await host.start()
+            on_ready(settings)
+            await _first(serving, stopping)
+        finally:
+            stopping.clear()
+            draining = asyncio.create_task(host.drain(settings.drain_s), name="drain")
+            await _first(draining, stopping)
+            draining.cancel()
+            server.should_exit = True
+            # Whoever signals twice does not want to wait for open connections either.
+            server.force_exit = stopping.is_set()
+            await asyncio.wait([serving, draining], timeout=CLOSE_GRACE_S * 2)
+            listener.close()
+    for task in (draining, serving):
+        if task.done() and not task.cancelled():
+            task.result()
+
+
+async def _first(task: asyncio.Task[None], event: asyncio.Event) -> None:
+    """Until the task is done or the event set."""
+    waiting = asyncio.create_task(event.wait())
+    # No deadline here: this is what the server does all day, and draining has its own.
+    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
+@contextlib.contextmanager
+def _signals(stopping: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    wanted = (signal.SIGTERM, signal.SIGINT)
+    for number in wanted:
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        yield
+    finally:
+        for number in wanted:
+            loop.remove_signal_handler(number)
+
+
+def _config(app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=64 * 1024,
+        ws_ping_interval=10.0,
+        ws_ping_timeout=10.0,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=int(CLOSE_GRACE_S),
+        limit_concurrency=MAX_CONNECTIONS,
+    )
+
+
+def _listen(settings: ServerSettings) -> socket.socket:
+    """The socket, opened before anything expensive is loaded."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror:
+        raise UserFacingError(f"There is no address {settings.host!r} on this machine.") from None
+    listener = socket.socket(family, kind, protocol)
+    # Otherwise a port is blocked for a minute after each restart (RFC 9293 section 3.6.1).
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        raise UserFacingError(_why_not(error, settings)) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _why_not(error: OSError, settings: ServerSettings) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Port {settings.port} is taken by another program. "
+            f"Stop it, or choose another: antiphon serve --port {settings.port + 1}"
+        )
+    if error.errno == errno.EACCES:
+        return f"Port {settings.port} needs root; choose one above 1023: antiphon serve --port 8080"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{settings.host} is not an address of this machine; try --host 127.0.0.1"
+    return f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}."

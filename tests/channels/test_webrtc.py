@@ -1,0 +1,202 @@
+"""The WebRTC channel, called by a real peer over loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+from tests.support.fake_host import TONE_HZ, FakeHost, FakeSession
+from tests.support.rtc_client import RtcCaller, typed
+
+from antiphon.channels import webrtc
+from antiphon.channels.webrtc import WebRtcChannel
+from antiphon.channels.webrtc_media import OUTPUT_RATE_HZ
+from antiphon.errors import CapacityError, UserFacingError
+
+
+@pytest.fixture
+def host() -> FakeHost:
+    return FakeHost()
+
+
+@pytest.fixture
+async def channel(host: FakeHost) -> AsyncIterator[WebRtcChannel]:
+    channel = WebRtcChannel(host)
+    yield channel
+    await channel.aclose()
+
+
+async def connect(channel: WebRtcChannel, host: FakeHost) -> tuple[RtcCaller, FakeSession]:
+    caller = RtcCaller()
+    answer = await channel.answer(await caller.offer(), None)
+    await caller.take(answer.sdp)
+    async with asyncio.timeout(5):
+        await caller.connected.wait()
+    return caller, host.sessions[-1]
+
+
+async def wait_until_closed(session: FakeSession, timeout_s: float) -> None:
+    async with asyncio.timeout(timeout_s):
+        await session.closed.wait()
+
+
+async def test_a_call_hears_speaks_and_carries_events(
+    host: FakeHost, channel: WebRtcChannel
+) -> None:
+    caller, session = await connect(channel, host)
+    created = await caller.until("session.created")
+    assert created["session"]["channel"] == "webrtc"
+    greeting = await caller.until("response.output_audio_transcript.done")
+    assert greeting["transcript"] == "Hello, this is the cafe."
+    assert session.heard_frames > 20
+    assert len(session.heard) == session.heard_frames * 640
+    samples = np.frombuffer(bytes(caller.pcm), "<i2").astype(float)
+    loud = samples[np.abs(samples) > 200]
+    assert len(loud) > 20_000
+    spectrum = np.abs(np.fft.rfft(samples[-24_000:]))
+    assert abs(float(np.argmax(spectrum)) * 2 - TONE_HZ) < 5
+    await caller.close()
+    await wait_until_closed(session, 2)
+
+
+async def test_typed_text_reaches_the_session(host: FakeHost, channel: WebRtcChannel) -> None:
+    caller, session = await connect(channel, host)
+    await caller.until("session.created")
+    caller.send(typed("a latte, please"))
+    said = await caller.until("conversation.item.input_audio_transcription.completed")
+    assert said["transcript"] == "a latte, please"
+    assert session.texts == ["a latte, please"]
+    await caller.close()
+
+
+async def test_garbage_on_the_data_channel_is_answered_and_harmless(
+    host: FakeHost, channel: WebRtcChannel
+) -> None:
+    caller, session = await connect(channel, host)
+    await caller.until("session.created")
+    for rubbish in ("", "{", "[]", b"\xff\xfe", '{"type": 5}', "x" * 60_000, "[" * 9_000):
+        if rubbish:
+            caller.send(rubbish)
+    error = await caller.until("error")
+    assert error["error"]["type"] == "invalid_request_error"
+    assert error["error"]["message"]
+    caller.send(typed("still there?"))
+    await caller.until("conversation.item.input_audio_transcription.completed")
+    assert session.texts == ["still there?"]
+    await caller.close()
+
+
+async def test_the_caller_can_hang_up_and_is_told_before_the_line_closes(
+    host: FakeHost, channel: WebRtcChannel
+) -> None:
+    caller, session = await connect(channel, host)
+    await caller.until("session.created")
+    started = time.monotonic()
+    caller.send({"type": "antiphon.hang_up"})
+    ended = await caller.until("antiphon.session.ended")
+    assert ended["reason"] == "caller hung up"
+    await wait_until_closed(session, 1)
+    async with asyncio.timeout(1):
+        await caller.closed.wait()
+    assert time.monotonic() - started < 1.0
+    assert session.hung_up[0] == "caller hung up"
+    await caller.close()
+
+
+async def test_a_page_that_is_closed_ends_its_call(host: FakeHost, channel: WebRtcChannel) -> None:
+    caller = RtcCaller()
+    answer = await channel.answer(await caller.offer(), None)
+    await caller.take(answer.sdp)
+    session = host.sessions[-1]
+    assert not channel.hang_up(answer.session_id, "wrong")
+    assert not channel.hang_up("call_99", answer.token)
+    assert channel.hang_up(answer.session_id, answer.token)
+    await wait_until_closed(session, 1)
+    assert session.hung_up[0] == "caller left the page"
+    await caller.close()
+
+
+async def test_a_peer_that_closes_in_mid_sentence_ends_the_call_within_a_second(
+    host: FakeHost, channel: WebRtcChannel
+) -> None:
+    caller, session = await connect(channel, host)
+    await caller.until("response.output_audio_transcript.delta")
+    await caller.close()
+    await wait_until_closed(session, 1)
+    assert host.active_calls == 0
+
+
+async def test_a_peer_that_falls_silent_is_given_up(
+    host: FakeHost, channel: WebRtcChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webrtc, "QUIET_S", 0.2)
+    monkeypatch.setattr(webrtc, "DEAD_S", 1.0)
+    caller, session = await connect(channel, host)
+    await caller.until("session.created")
+    # Cut the cable: the peer's sockets go, and nothing says so to the server.
+    for protocol in caller.pc.sctp.transport.transport._connection._protocols:  # type: ignore[union-attr]
+        protocol.transport.abort()
+    await wait_until_closed(session, 5)
+    assert session.hung_up[0] == "connection lost"
+    await caller.close()
+
+
+async def test_a_half_open_connection_is_closed(
+    host: FakeHost, channel: WebRtcChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webrtc, "CONNECT_TIMEOUT_S", 0.3)
+    caller = RtcCaller()
+    await channel.answer(await caller.offer(), None)
+    session = host.sessions[-1]
+    await wait_until_closed(session, 2)
+    assert session.hung_up[0].startswith("not connected")
+    await caller.close()
+
+
+async def test_no_more_calls_than_lines(host: FakeHost, channel: WebRtcChannel) -> None:
+    host.max_calls = 0
+    caller = RtcCaller()
+    with pytest.raises(CapacityError, match="busy"):
+        await channel.answer(await caller.offer(), None)
+    assert not host.sessions
+    await caller.close()
+
+
+async def test_an_unknown_agent_is_named(channel: WebRtcChannel) -> None:
+    caller = RtcCaller()
+    with pytest.raises(UserFacingError, match="no agent 'Bank'"):
+        await channel.answer(await caller.offer(), "Bank")
+    await caller.close()
+
+
+async def test_two_hundred_offers_at_once(host: FakeHost, channel: WebRtcChannel) -> None:
+    host.max_calls = 5
+    caller = RtcCaller()
+    offer = await caller.offer()
+    results = await asyncio.gather(
+        *(channel.answer(offer, None) for _ in range(200)), return_exceptions=True
+    )
+    taken = [one for one in results if isinstance(one, webrtc.Answer)]
+    refused = [one for one in results if isinstance(one, CapacityError)]
+    assert len(taken) == 5
+    assert len(refused) == 195
+    assert len(host.sessions) == 5
+    for answer in taken:
+        assert channel.hang_up(answer.session_id, answer.token)
+    for session in host.sessions:
+        await wait_until_closed(session, 2)
+    await caller.close()
+
+
+async def test_playback_keeps_real_time(host: FakeHost, channel: WebRtcChannel) -> None:
+    caller, session = await connect(channel, host)
+    session.frames.extend([bytes(OUTPUT_RATE_HZ // 25)] * 200)
+    started = time.monotonic()
+    left = len(session.frames)
+    await asyncio.sleep(1.0)
+    played_ms = (left - len(session.frames)) * 20
+    assert abs(played_ms - (time.monotonic() - started) * 1000) < 60
+    await caller.close()
