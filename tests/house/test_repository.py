@@ -1,0 +1,102 @@
+"""Files around the code: pins, licences, addresses, tests beside modules."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import subprocess
+
+import pytest
+
+from tests.house import exceptions
+from tests.house.source import ROOT, modules
+
+BINARY = {".png", ".wav", ".onnx", ".db", ".ico", ".woff2", ".jpg", ".gif", ".flac", ".ogg"}
+# Written in pieces, or this file would be the first to name them.
+FORBIDDEN = ("/wo" + "rk/", "/ro" + "ot/", "pypi" + ".org", "pythonhosted" + ".org") + (
+    "extra-index" + "-url", "--index" + "-url", "--find" + "-links", "deb.debian" + ".org",
+)  # fmt: skip
+# Files of others that are shipped, and so need the terms that they are under.
+SHIPPED = {".onnx", ".wav", ".lm", ".dict", ".bin", ".flac", ".woff2"}
+
+
+def tracked() -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def files() -> list[str]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout")
+    return tracked()
+
+
+def test_no_file_names_a_machine_or_a_registry(files: list[str]) -> None:
+    found = []
+    for name in files:
+        if not name.endswith(tuple(BINARY)):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            found += [f"{name}: {word}" for word in FORBIDDEN if word in text]
+    assert not found, "\n".join(found)
+
+
+def test_every_dependency_is_pinned() -> None:
+    pin = runpy.run_path(str(ROOT / "scripts" / "pin.py"))
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    # Other Pythons and systems may need fewer of them, and none needs one that is not there.
+    missing = sorted(set(pin["needed"]()) - set(pinned))
+    assert not missing, f"run scripts/pin.py: {missing}"
+
+
+def test_shipped_models_and_recordings_have_their_licence_beside_them(files: list[str]) -> None:
+    for name in files:
+        if name.endswith(tuple(SHIPPED)):
+            beside = [path.name.upper() for path in (ROOT / name).parent.iterdir()]
+            assert any("LICENSE" in other for other in beside), f"{name}: no LICENSE beside it"
+
+
+def test_tests_mirror_the_source() -> None:
+    missing = []
+    for module in modules():
+        if module.key.endswith(("__init__.py", "__main__.py")) or not has_code(module.text):
+            continue
+        room, _, stem = f"/{module.key.removesuffix('.py')}".rpartition("/")
+        places = [ROOT / "tests" / part / f"test_{stem}.py" for part in _folders(room)]
+        if not any(place.exists() for place in places):
+            missing.append(module.key)
+    assert not set(missing) - set(exceptions.UNTESTED), f"no test module: {missing}"
+    stale = sorted(set(exceptions.UNTESTED) - set(missing))
+    assert not stale, f"no longer needed in exceptions.py: {stale}"
+
+
+def has_code(text: str) -> bool:
+    return re.search(r"^\s*(async )?def ", text, re.MULTILINE) is not None
+
+
+def _folders(room: str) -> list[str]:
+    """Where the tests of a room may lie: providers/llm in tests/providers too."""
+    parts = room.strip("/").split("/")
+    return ["/".join(parts[: n + 1]) for n in range(len(parts))]
+
+
+def test_the_package_is_typed() -> None:
+    assert (ROOT / "src" / "antiphon" / "py.typed").exists()
+    assert (ROOT / "LICENSE").read_text(encoding="utf-8").strip().startswith("Apache License")
+
+
+def test_decisions_are_short() -> None:
+    found = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert found
+    for number, path in enumerate(found, start=1):
+        assert path.name.startswith(f"{number:03d}-"), path.name
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 40, path.name
+
+
+def test_the_heading_of_the_changelog_is_the_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "## [Unreleased]" in text
