@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from antiphon.agent.load import LoadedAgent
     from antiphon.server.run import ManagedHost
     from antiphon.server.settings import ServerSettings
-
-DEFAULT_AGENT = "cafe.yaml"
 
 
 def serve(
@@ -40,6 +37,7 @@ def serve(
     it is the cafe of the examples. Ends on SIGTERM or Ctrl-C, after the calls."""
     import uvloop
 
+    from antiphon.agent.default import default_agent
     from antiphon.server.run import run
     from antiphon.server.settings import ServerSettings
 
@@ -49,15 +47,6 @@ def serve(
     )
     agents = _load(agent or [str(default_agent())])
     uvloop.run(run(_supervisor(agents, max_calls), settings, _announce))
-
-
-def default_agent() -> Path:
-    """The cafe: inside the package when installed, beside the sources in a checkout."""
-    package = Path(__file__).parents[1]
-    for folder in (package / "examples", package.parents[1] / "examples"):
-        if (folder / DEFAULT_AGENT).is_file():
-            return folder / DEFAULT_AGENT
-    raise UserFacingError("The example agent is not installed; name an agent's file with --agent.")
 
 
 def _load(paths: list[str]) -> dict[str, LoadedAgent]:
@@ -74,9 +63,11 @@ def _load(paths: list[str]) -> dict[str, LoadedAgent]:
 
 
 def _supervisor(agents: dict[str, LoadedAgent], max_calls: int) -> ManagedHost:
+    from antiphon.agent.default import data_folder
     from antiphon.session.supervisor import Supervisor
 
-    return Supervisor(agents, max_calls=max_calls)
+    traces = data_folder() / "calls"
+    return Supervisor(list(agents.values()), max_calls=max_calls, traces=traces)
 
 
 def _announce(settings: ServerSettings) -> None:

@@ -219,7 +219,7 @@ class Speaker:
                     segment.duration_ms,
                 )
             )
-        while self._ahead_ms(utterance) > AHEAD_MS:  # noqa: ASYNC110 (seconds, not an edge)
+        while self._ahead_ms(utterance) > AHEAD_MS:
             utterance.waiting = True
             await asyncio.sleep(0.1)
         utterance.waiting = False

@@ -12,7 +12,7 @@ from typing import Any
 from antiphon.agent.load import LoadedAgent
 from antiphon.channels.base import Call
 from antiphon.errors import CapacityError, ProviderError, UserFacingError
-from antiphon.observe.metrics import Metrics
+from antiphon.observe.metrics import METRICS, Metrics
 from antiphon.providers import registry
 from antiphon.session.clock import Clock, RealClock
 from antiphon.session.session import Providers, Session
@@ -41,12 +41,12 @@ class Supervisor:
         *,
         max_calls: int = 50,
         traces: Path | None = None,
-        metrics: Metrics | None = None,
+        metrics: Metrics = METRICS,
     ) -> None:
         if not agents:
             raise UserFacingError("there is no agent to run; name an agent's file")
         self.agents: Mapping[str, LoadedAgent] = {agent.config.name: agent for agent in agents}
-        self.metrics = metrics or Metrics()
+        self.metrics = metrics
         self.ready = False
         self._max_calls = max_calls
         self._traces = None if traces is None else TraceFolder(traces)
