@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import openai
 import pytest
@@ -64,9 +63,9 @@ async def through_sdk(
     text, calls, usage = "", dict[int, ToolCall](), None
     extra: dict[str, Any] = {"tools": to_tools(tools)} if tools else {}
     async with openai.AsyncOpenAI(base_url=server.base_url, api_key="x", max_retries=0) as client:
-        stream = await client.chat.completions.create(
+        stream: Any = await client.chat.completions.create(
             model="test-model",
-            messages=to_messages(messages),  # type: ignore[arg-type]
+            messages=cast("Any", to_messages(messages)),
             stream=True,
             stream_options={"include_usage": True},
             **extra,
@@ -144,10 +143,10 @@ async def test_failures(
 ) -> None:
     monkeypatch.setenv("MY_KEY", "sk-123")
     options = {"api_key": "${MY_KEY}", "idle_ms": 50}
-    async with openai_server(Answer("Hello", failure=failure)) as server:
-        async with llm_for(server, **options) as llm:
-            with pytest.raises(ProviderError, match=says.replace("`", ".")) as caught:
-                await ask(llm)
+    answer = Answer("Hello", failure=failure)
+    async with openai_server(answer) as server, llm_for(server, **options) as llm:
+        with pytest.raises(ProviderError, match=says) as caught:
+            await ask(llm)
     assert (caught.value.retryable, caught.value.status) == (retryable, status)
     assert "sk-123" not in str(caught.value)
 
@@ -192,9 +191,9 @@ async def test_no_key_at_all_is_explained() -> None:
 
 
 async def test_the_model_is_found_by_asking() -> None:
-    async with openai_server(Answer("hi"), models=("nomic-embed-text", "qwen")) as server:
-        async with llm_for(server, model=None) as llm:
-            await ask(llm)
+    models = ("nomic-embed-text", "qwen")
+    async with openai_server(models=models) as server, llm_for(server, model=None) as llm:
+        await ask(llm)
     assert server.requests[0]["model"] == "qwen"
 
 
@@ -213,7 +212,3 @@ def test_made_by_the_registry() -> None:
 def test_bad_address_is_refused() -> None:
     with pytest.raises(ValueError, match="is not an address"):
         OpenAiOptions(base_url="localhost:8080")
-
-
-def test_arguments_survive_unchanged() -> None:
-    assert json.loads(TWO_CALLS[0].arguments)["size"] == "large"

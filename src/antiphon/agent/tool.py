@@ -123,7 +123,8 @@ def _is_async(function: Callable[..., Any]) -> bool:
 async def _in_thread(run: Callable[[], Any]) -> Any:
     """Run in a daemon thread: one that hangs must neither fill the event loop's own pool, which
     resolves host names, nor keep the process from ending."""
-    if not _threads.acquire(blocking=False):
+    places = _threads
+    if not places.acquire(blocking=False):
         raise _Refused("too many tools are still running")
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
@@ -145,7 +146,7 @@ async def _in_thread(run: Callable[[], Any]) -> Any:
             # The thread's outermost frame. A future does not take StopIteration.
             failure = RuntimeError(repr(error)) if isinstance(error, StopIteration) else error
         finally:
-            _threads.release()
+            places.release()
         try:
             loop.call_soon_threadsafe(settle, result, failure)
         except RuntimeError:
