@@ -43,12 +43,13 @@ _SETTLE_LIMIT = 50
 class Conversation:
     """One call's conversation. See the module."""
 
-    __slots__ = ("_agent", "_floor", "_handlers", "_last_state", "_misheard")
+    __slots__ = ("_agent", "_deaf", "_floor", "_handlers", "_last_state", "_misheard")
 
     def __init__(self, setup: Setup) -> None:
         self._floor = Floor(setup)
         self._agent = AgentTurn(self._floor)
         self._misheard = 0
+        self._deaf = False  # speech recognition is gone
         self._last_state: tuple[UserState, AgentState] | None = None
         agent = self._agent
         self._handlers: dict[type[e.Event], Callable[[Any], None]] = {
@@ -198,6 +199,7 @@ class Conversation:
         self._floor.out.append(ReportTranscript(user.turn_id, user.text))
 
     def _on_transcription_failed(self, event: e.TranscriptionFailed) -> None:
+        self._deaf = True
         self._agent.own_sentence(self._floor.setup.phrases.stt_failed)
 
     def _on_text(self, event: e.TextReceived) -> None:
@@ -319,7 +321,9 @@ class Conversation:
     def _ask_again(self, end_ms: int) -> None:
         phrases = self._floor.setup.phrases
         self._misheard += 1
-        if self._misheard >= _MISHEARD_LIMIT:
+        if self._deaf:
+            self._agent.say(phrases.stt_failed, speech_end_ms=end_ms)
+        elif self._misheard >= _MISHEARD_LIMIT:
             self._misheard = 0
             self._agent.say(phrases.offer_text, speech_end_ms=end_ms)
         else:

@@ -211,7 +211,9 @@ class UserTurn:
     def _add_final_part(self, text: str, at_ms: int) -> None:
         part = _Part(0, at_ms)
         part.text = text
-        self._parts.append(part)
+        # The utterance under way stays the last part: it is the one that goes on.
+        under_way = self.phase is Phase.SPEAKING
+        self._parts.insert(len(self._parts) - under_way, part)
 
     def _finalize(self, part: _Part) -> None:
         part.revision += 1
