@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from antiphon.agent.config import ProviderChoice
 from antiphon.agent.load import LoadedAgent, load_agent
-from antiphon.errors import ConfigError, UserFacingError
+from antiphon.errors import UserFacingError
 from antiphon.providers import registry
+from antiphon.providers.llm import auto
 
 
 def check(file: Annotated[str, typer.Argument(help="The agent's YAML file.")]) -> None:
@@ -23,45 +25,44 @@ def check(file: Annotated[str, typer.Argument(help="The agent's YAML file.")]) -
     """
     try:
         agent = load_agent(file)
-    except ConfigError as error:
+        rows = _summary(agent)
+    except UserFacingError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold green]OK[/] {escape(file)}: {escape(agent.config.name)}")
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, value in _summary(agent):
+    for name, value in rows:
         table.add_row(f"[bold]{name}[/]", escape(value))
     console.print(table)
 
 
 def _summary(agent: LoadedAgent) -> list[tuple[str, str]]:
-    config = agent.config
+    config, hints = agent.config, agent.hints
     rows = [("language", config.language)]
-    for kind in registry.KINDS:
-        choice = getattr(config, kind)
-        text = choice.provider
-        if choice.options:
-            text += f" ({', '.join(sorted(choice.options))})"
-        if (kind, choice.provider) == ("llm", "auto"):
-            text += f": {_auto(agent)}"
-        rows.append((kind, text))
+    rows += [(kind, _provider(agent, kind)) for kind in registry.KINDS]
     rows.append(("tools", ", ".join(tool.spec.name for tool in agent.tools) or "none"))
-    if config.flow is not None:
-        for name, intent in config.flow.intents.items():
-            slots = ", ".join(
-                slot + ("*" if one.required else "") for slot, one in intent.slots.items()
-            )
-            rows.append((f"flow: {name}", slots or "answer"))
-    hints = agent.hints
-    rows.append(("words", f"{len(hints.vocabulary)} words, {len(hints.sentences)} sentences"))
-    return rows
+    for name, intent in (config.flow.intents if config.flow else {}).items():
+        slots = [slot + ("*" if one.required else "") for slot, one in intent.slots.items()]
+        rows.append((f"flow: {name}", ", ".join(slots) or "an answer"))
+    words = f"{len(hints.vocabulary)} words, {len(hints.sentences)} sentences for recognition"
+    return [*rows, ("words", words)]
 
 
-def _auto(agent: LoadedAgent) -> str:
-    from antiphon.providers.llm.auto import AutoOptions, choose
+def _provider(agent: LoadedAgent, kind: registry.Kind) -> str:
+    """The provider with what it lacks here; `auto` with what it would choose now.
 
-    options = AutoOptions.model_validate(agent.config.llm.options)
-    try:
-        return asyncio.run(choose(options, agent.hints)).text
-    except UserFacingError as error:
-        return f"nothing found. {error}"
+    Raises:
+        UserFacingError: `auto` would find nothing.
+    """
+    choice: ProviderChoice = getattr(agent.config, kind)
+    text = choice.provider
+    if choice.options:
+        text += f" ({', '.join(sorted(choice.options))})"
+    lacks = registry.info(kind, choice.provider).missing
+    if lacks:
+        return f"{text}: cannot run here: {lacks}"
+    if (kind, choice.provider) != ("llm", "auto"):
+        return text
+    options = auto.AutoOptions.model_validate(choice.options)
+    return f"{text}: {asyncio.run(auto.choose(options, agent.hints)).text}"

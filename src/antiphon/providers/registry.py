@@ -113,6 +113,14 @@ def options_class(kind: Kind, name: str) -> type[ProviderOptions]:
     return cast("type[ProviderOptions]", provider_class(kind, name).Options)
 
 
+def info(kind: Kind, name: str) -> ProviderInfo:
+    """One provider, and whether it can run on this machine; raises when there is none."""
+    entries = _entries(kind)
+    if name not in entries:
+        raise UserFacingError(_unknown(kind, name, tuple(sorted(entries))))
+    return _describe(kind, name, entries[name])
+
+
 def describe(kind: Kind) -> tuple[ProviderInfo, ...]:
     """Every provider of a kind, whether it can run on this machine or not. Imports all of them."""
     return tuple(_describe(kind, name, entry) for name, entry in sorted(_entries(kind).items()))
