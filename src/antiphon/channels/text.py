@@ -48,6 +48,7 @@ class TextCall:
         self._io: CallIO | None = None
         self._unsent: deque[str] = deque()
         self._wake = asyncio.Event()
+        self._told = asyncio.Event()
         self._released = asyncio.Event()
         self._reason = ""
         self._reader = ClientEventReader()
@@ -64,6 +65,7 @@ class TextCall:
 
     async def close(self, reason: str) -> None:
         self.end(reason)
+        self._told.set()
         async with asyncio.timeout(SEND_TIMEOUT_S + CLOSE_TIMEOUT_S + 0.5):
             await self._released.wait()
 
@@ -89,18 +91,21 @@ class TextCall:
 
     async def _send_until_ended(self) -> None:
         while True:
-            while self._unsent and self._is_open:
-                try:
-                    async with asyncio.timeout(SEND_TIMEOUT_S):
-                        await self._websocket.send_text(self._unsent.popleft())
-                except (TimeoutError, WebSocketDisconnect):
-                    self.end("connection lost")
-                    return
+            await self._flush()
             if self._reason:
                 return
             self._wake.clear()
             # No deadline: `end` wakes it.
             await self._wake.wait()
+
+    async def _flush(self) -> None:
+        while self._unsent and self._is_open:
+            try:
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await self._websocket.send_text(self._unsent.popleft())
+            except (TimeoutError, WebSocketDisconnect):
+                self._unsent.clear()
+                self.end("connection lost")
 
     async def _receive(self) -> None:
         assert self._io is not None
@@ -129,9 +134,12 @@ class TextCall:
         return states == (WebSocketState.CONNECTED, WebSocketState.CONNECTED)
 
     async def _release(self) -> None:
+        """Send the session's last word and close, if anybody still listens."""
         try:
             if self._is_open:
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self._told.wait()
+                    await self._flush()
                     await self._websocket.close(NORMAL_CLOSURE, self._reason[:100])
         except (TimeoutError, WebSocketDisconnect):
             pass

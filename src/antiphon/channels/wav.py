@@ -72,10 +72,20 @@ class Plan:
 
 
 class WavDriver:
-    """Plays a plan through a session."""
+    """Plays a plan through a session.
 
-    def __init__(self, plan: Plan, call: WavCall, recording: Recording | None) -> None:
-        self._plan, self._call, self._recording = plan, call, recording
+    `reply` is asked for a further recording each time the agent has finished and nothing of the
+    plan is left; None ends the call.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        call: WavCall,
+        recording: Recording | None,
+        reply: Callable[[], bytes | None] = lambda: None,
+    ) -> None:
+        self._plan, self._call, self._recording, self._reply = plan, call, recording, reply
         self._waiting = deque(plan.recordings)
         self._current = b""
         self._at = 0
@@ -117,6 +127,10 @@ class WavDriver:
             await asyncio.sleep(0.0005)
 
     def _next_frame(self) -> bytes:
+        if not self._current and not self._waiting and self._may_begin():
+            more = self._reply()
+            if more is not None:
+                self._waiting.append(more)
         if not self._current and self._waiting and self._may_begin():
             self._current, self._at = self._waiting.popleft(), 0
             self._quiet_ms = self._sounding_ms = 0

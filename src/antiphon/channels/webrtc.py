@@ -98,6 +98,7 @@ class WebRtcCall:
         self._reader = ClientEventReader()
         self._connected = asyncio.Event()
         self._ended = asyncio.Event()
+        self._told = asyncio.Event()
         self._released = asyncio.Event()
         self._reason = ""
         self._heard_at_s = 0.0
@@ -154,6 +155,7 @@ class WebRtcCall:
 
     async def close(self, reason: str) -> None:
         self.end(reason)
+        self._told.set()
         # `run` closes the connection; whoever asked waits for it, but not for `run` itself, which
         # in turn waits for the session.
         async with asyncio.timeout(FLUSH_TIMEOUT_S + CLOSE_TIMEOUT_S + 0.5):
@@ -231,21 +233,27 @@ class WebRtcCall:
             self.end("connection lost")
 
     async def _release(self) -> None:
-        """Close the connection, after giving the last events a moment to leave."""
+        """Close the connection."""
         try:
-            # Polled, because aiortc reports an empty buffer only on its way down.
-            for _ in range(int(FLUSH_TIMEOUT_S / 0.01)):
-                if self._data is None or not self._data.bufferedAmount:
-                    break
-                if self._pc.connectionState != "connected":
-                    break
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(FLUSH_TIMEOUT_S):
+                await self._flush()
+        except TimeoutError:
+            log.info("the last events may not have left")
+        try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self._pc.close()
         except TimeoutError:
             log.warning("webrtc connection did not close in time")
         finally:
             self._released.set()
+
+    async def _flush(self) -> None:
+        """Until the session has said its last word and that has left, if anybody still listens.
+        Polled, because aiortc tells of an emptier buffer only when it crosses a threshold."""
+        while self._data is not None and self._pc.connectionState == "connected":
+            if self._told.is_set() and not self._data.bufferedAmount:
+                return
+            await asyncio.sleep(0.01)
 
     # ---- called by aiortc --------------------------------------------------------------------
 

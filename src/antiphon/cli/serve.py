@@ -64,10 +64,11 @@ def _load(paths: list[str]) -> dict[str, LoadedAgent]:
 
 def _supervisor(agents: dict[str, LoadedAgent], max_calls: int) -> ManagedHost:
     from antiphon.agent.default import data_folder
+    from antiphon.observe.metrics import METRICS
     from antiphon.session.supervisor import Supervisor
 
     traces = data_folder() / "calls"
-    return Supervisor(list(agents.values()), max_calls=max_calls, traces=traces)
+    return Supervisor(list(agents.values()), max_calls=max_calls, traces=traces, metrics=METRICS)
 
 
 def _announce(settings: ServerSettings) -> None:
