@@ -9,9 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from antiphon.agent.config import AgentConfig
-from antiphon.agent.prompt import system_message, system_prompt
 from antiphon.engine.policy import Phrases, TurnPolicy
-from antiphon.providers.llm.chat import INTERRUPTED
 
 
 def agent(**more: Any) -> AgentConfig:
@@ -50,17 +48,3 @@ def test_a_list_of_words_is_a_vocabulary() -> None:
     assert agent(vocabulary=["latte"]).vocabulary == {"latte": None}
     with pytest.raises(ValidationError):
         agent(vocabulary=["latte", True])
-
-
-def test_system_message() -> None:
-    text = system_prompt(agent(persona="You sell tea.", language="de-AT", vocabulary=["Assam"]))
-    assert text.startswith("You sell tea.")
-    for part in ("Your name is Ann.", "German (de-AT)", "markdown", INTERRUPTED, "Assam"):
-        assert part in text
-    assert "tool" not in text
-    assert system_message(agent()).role == "system"
-
-
-def test_system_message_speaks_of_tools_when_there_are_any() -> None:
-    tools = [{"name": "a", "description": "b", "python": "c.py:d"}]
-    assert "Never claim" in system_prompt(agent(tools=tools))

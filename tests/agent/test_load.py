@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from antiphon.agent.explain import AgentFileError
 from antiphon.agent.load import load_agent
-from antiphon.agent.yaml_lines import MAX_BYTES, parse_document
+from antiphon.agent.yaml_lines import MAX_BYTES
 from antiphon.errors import ConfigError
 from antiphon.types import ToolSpec
 
@@ -196,11 +196,6 @@ def test_missing_file_and_directory(folder: Path) -> None:
         load_agent(folder)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_agent("a\0b")
-
-
-def test_words_of_yaml_1_1_stay_words() -> None:
-    value = parse_document("a: [no, on, 12:30, 007, 1_000, 0x1F, 1e3, ~, true]", "x").value
-    assert value == {"a": ["no", "on", "12:30", "007", "1_000", 31, 1000.0, None, True]}
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,11 @@ for _tag, _pattern, _first in (
     (_BOOL, r"true|True|TRUE|false|False|FALSE", "tTfF"),
     (_NULL, r"~|null|Null|NULL|", "~nN\0"),
     (_INT, r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o[0-7]+", "-+0123456789"),
-    (_FLOAT, r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?", "-+0123456789"),
+    (
+        _FLOAT,
+        r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?",
+        "-+.0123456789",
+    ),
 ):
     _Loader.add_implicit_resolver(
         _tag, re.compile(rf"^(?:{_pattern})$"), ["" if c == "\0" else c for c in _first]
@@ -100,7 +104,7 @@ def parse_document(text: str, name: str) -> Document:
         ) from None
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"this is not YAML: {error}", path=name) from None
-    if node is None:
+    if node is None or node.tag == _NULL:
         raise ConfigError("the file is empty; an agent needs at least `name:`", path=name, line=1)
     builder = _Builder(name)
     value = builder.build(node, ())

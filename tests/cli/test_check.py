@@ -1,0 +1,59 @@
+"""`antiphon check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from antiphon.providers.llm import auto
+from tests.support.command import run
+
+FLOW_AGENT = """\
+name: Tea [house]
+llm: auto
+stt: scripted
+tts: {provider: scripted}
+flow:
+  help: You can ask for the hours.
+  intents:
+    hours: {phrases: [when do you open], answer: At nine.}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_local_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr(auto.choose, "__defaults__", ((),))
+
+
+def test_check_of_a_good_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tea.yaml"
+    path.write_text(FLOW_AGENT)
+    assert run(monkeypatch, "check", str(path)) == 0
+    out = capsys.readouterr().out
+    for part in ("OK", "Tea [house]", "auto: the agent's flow", "flow: hours", "none"):
+        assert part in out
+
+
+def test_check_of_a_bad_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tea.yaml"
+    path.write_text("nmae: Tea\nlmm: auto\n")
+    assert run(monkeypatch, "check", str(path)) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"{path}:1: nmae: unknown key; did you mean `name`?",
+        f"{path}:2: lmm: unknown key; did you mean `llm`?",
+    ]
+
+
+def test_check_says_that_there_is_no_brain(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tea.yaml"
+    path.write_text("name: Tea\nstt: scripted\n")
+    assert run(monkeypatch, "check", str(path)) == 1
+    assert "No language model was found" in capsys.readouterr().err
