@@ -1,0 +1,1 @@
+"""Benchmarks: run by `antiphon bench`, from a checkout."""
