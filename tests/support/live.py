@@ -1,0 +1,75 @@
+"""The real HTTP server on a free port, and a real browser in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from playwright.async_api import Browser, async_playwright
+
+from antiphon.observe.metrics import Metrics
+from antiphon.server.app import Host, create_app
+from antiphon.server.run import _config, _listen
+from antiphon.server.settings import ServerSettings
+
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_ARGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+)
+
+
+@asynccontextmanager
+async def serving(
+    host: Host, settings: ServerSettings | None = None, metrics: Metrics | None = None
+) -> AsyncIterator[str]:
+    """The address of a running server."""
+    settings = settings or ServerSettings(port=0)
+    listener = _listen(settings)
+    app = create_app(host, settings, metrics or Metrics())
+    server = uvicorn.Server(_config(app))
+    server.capture_signals = _no_signals  # type: ignore[method-assign,assignment]
+    task = asyncio.create_task(server.serve([listener]))
+    async with asyncio.timeout(10):
+        while not server.started:
+            await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        async with asyncio.timeout(15):
+            await task
+        listener.close()
+
+
+def _no_signals() -> object:
+    import contextlib
+
+    return contextlib.nullcontext()
+
+
+@asynccontextmanager
+async def chromium(microphone: Path | None = None, *, allowed: bool = True) -> AsyncIterator[Browser]:
+    """Debian's Chromium. `microphone` is a WAV that is played once as what the caller says."""
+    args = list(CHROMIUM_ARGS)
+    if allowed:
+        args += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    if microphone is not None:
+        args.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=args, ignore_default_args=["--mute-audio"]
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()
