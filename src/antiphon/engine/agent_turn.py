@@ -27,6 +27,7 @@ from antiphon.engine.commands import (
 from antiphon.engine.floor import Floor
 from antiphon.engine.overlap import Overlap
 from antiphon.engine.response import Response, ResponseState
+from antiphon.engine.spoken_text import speakable
 from antiphon.engine.user_turn import Phase
 from antiphon.errors import IllegalEvent
 from antiphon.types import ToolCall
@@ -36,6 +37,8 @@ END_CALL_TOOL = "end_call"
 TOOL_TIMED_OUT = '{"error": "the tool took too long"}'
 
 _FLUSH_DEADLINE_MS = 1000
+_GOODBYE_MS = 60_000
+"""Past the longest call, time to say goodbye in a pause; then it ends in any case."""
 _VOICE_FAILURES = 2
 
 _Due = tuple[int | None, str, Callable[[], None]]
@@ -138,9 +141,10 @@ class AgentTurn:
     def on_tool_requested(self, event: e.ToolRequested) -> None:
         """The LLM asks for a tool: run it, once."""
         floor, response = self._floor, self._generating(event.response_id)
-        if response is None or event.tool_call_id in response.tools_called:
+        if response is None or event.tool_call_id in response.step_tools:
             return
         response.progress_ms = floor.now_ms
+        response.step_tools.add(event.tool_call_id)
         call_id = event.tool_call_id
         while floor.history.knows_tool_call(call_id):
             call_id += "+"  # the LLM used this id before, for something else
@@ -150,8 +154,7 @@ class AgentTurn:
             floor.history.set_output(call_id, '{"status": "ok"}')
             response.end_call_reason = "agent"
             return
-        response.tools_called.add(event.tool_call_id)
-        response.step_has_tools = True
+        response.tools_called = response.step_has_tools = True
         response.open_tools.add(call_id)
         limit = dict(floor.setup.tool_deadlines).get(
             event.name, floor.policy.dead_air.tool_deadline_ms
@@ -208,6 +211,7 @@ class AgentTurn:
     def _generate(self, response: Response) -> None:
         response.step += 1
         response.step_has_tools = False
+        response.step_tools.clear()
         response.generating = True
         response.progress_ms = self._floor.now_ms
         self._unreported = False
@@ -395,6 +399,8 @@ class AgentTurn:
         """When the agent's side wants to look again, why, and what happens then."""
         for call_id, at_ms in self._tools.items():
             yield at_ms, "tool", partial(self._tool_timed_out, call_id)
+        over_ms = self._floor.started_ms + self._floor.policy.silence.max_call_ms
+        yield over_ms + _GOODBYE_MS, "longest call", lambda: self._end_call("the call was too long")
         response = self._floor.response
         if response is None:
             yield from self._idle_deadlines()
@@ -453,7 +459,11 @@ class AgentTurn:
         assert response is not None
         phrases = floor.setup.phrases
         signs = response.signs_of_life
-        self._speak(response, self.next_phrase(phrases.progress if signs else phrases.filler))
+        text = speakable(self.next_phrase(phrases.progress if signs else phrases.filler))
+        if text:
+            self._speak(response, text)
+        else:
+            response.quiet_from_ms = floor.now_ms  # an agent that likes to be silent
         response.signs_of_life = signs + 1
 
     def _say_own(self) -> None:

@@ -292,7 +292,7 @@ class Conversation:
         floor = self._floor
         if floor.response is not None:
             return None
-        if floor.user.source == "text" and floor.user.text:
+        if floor.user.source == "text" and floor.user.phase is Phase.SPEAKING:
             return floor.now_ms
         return floor.user.due_ms()
 

@@ -52,12 +52,18 @@ class History:
 
     def reopen(self, turn_id: int, response_id: int) -> None:
         """Take the last turn back, and the unheard response to it."""
-        self._items = [
-            item
-            for item in self._items
-            if not (isinstance(item, _User) and item.turn_id == turn_id)
-            and not (isinstance(item, _Step) and item.response_id == response_id)
-        ]
+        gone: set[str] = set()
+        kept: list[_User | _Step | _Output] = []
+        for item in self._items:
+            if isinstance(item, _User) and item.turn_id == turn_id:
+                continue
+            if isinstance(item, _Step) and item.response_id == response_id:
+                gone.update(call.tool_call_id for call in item.tool_calls)
+                continue
+            if isinstance(item, _Output) and item.tool_call_id in gone:
+                continue
+            kept.append(item)
+        self._items = kept
 
     def add_step(self, response_id: int) -> None:
         """A generation of this response begins, or a sentence of the agent's own."""

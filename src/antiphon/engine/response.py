@@ -89,6 +89,7 @@ class Response:
         "state",
         "step",
         "step_has_tools",
+        "step_tools",
         "synthesis_ended",
         "tools_called",
         "turn_id",
@@ -110,7 +111,8 @@ class Response:
         self.step_has_tools = False
         self.segmenter = Segmenter()
         self.open_tools: set[str] = set()
-        self.tools_called: set[str] = set()
+        self.tools_called = False  # any, in any step
+        self.step_tools: set[str] = set()  # the LLM's ids in this step
         self.progress_ms = at_ms  # when the LLM last gave a sign
         # Voice.
         self.segments: list[Segment] = []

@@ -12,36 +12,16 @@ import re
 import unicodedata
 
 _ABBREVIATIONS = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "st",
-        "no",
-        "vs",
-        "etc",
-        "e.g",
-        "i.e",
-        "a.m",
-        "p.m",
-        "approx",
-        "dept",
-        "est",
-        "inc",
-        "ltd",
-        "jr",
-        "sr",
-        "mt",
-        "ave",
-    ]
+    ("mr", "mrs", "ms", "dr", "prof", "st", "vs", "etc", "approx", "dept", "est", "inc", "ltd")
+    + ("jr", "sr", "mt", "ave")
 )
+_DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]")  # e.g, U.S, a.m
 _SENTENCE = re.compile(r"[.!?…]+[\"')\]*_]*\s|\n")
 _CLAUSE = re.compile(r"[.!?…]+[\"')\]*_]*\s|[,;:][\"')\]*_]*\s|\s[-–—]+\s|\n")
 _FIRST_CLAUSE_CHARS = 10
 _LONGEST_SEGMENT_CHARS = 280
 
+_FENCE = re.compile(r"^\s*(?:```|~~~).*$", re.MULTILINE)
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _LINE_MARK = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•]\s+|>\s+)", re.MULTILINE)
 _EMPHASIS = re.compile(r"(\*\*|__|~~|`+|(?<!\w)[*_](?=\S)|(?<=\S)[*_](?!\w))")
@@ -51,6 +31,7 @@ _SPACE = re.compile(r"\s+")
 def speakable(text: str) -> str:
     """Return the text without markdown and emoji, white space collapsed; empty when nothing in it
     can be spoken."""
+    text = _FENCE.sub("", text)
     text = _LINK.sub(r"\1", text)
     text = _LINE_MARK.sub("", text)
     text = _EMPHASIS.sub("", text)
@@ -61,6 +42,8 @@ def speakable(text: str) -> str:
 
 
 def _is_pictograph(char: str) -> bool:
+    if char in "°©®™℃℉№":
+        return False
     return unicodedata.category(char) in ("So", "Sk", "Cf", "Cs") or "\ufe00" <= char <= "\ufe0f"
 
 
@@ -113,6 +96,7 @@ class Segmenter:
         # A single letter is an initial; digits are a list number such as "1. ".
         return (
             bare in _ABBREVIATIONS
+            or _DOTTED.fullmatch(bare) is not None
             or (len(bare) == 1 and bare.isalpha() and bare != "i")
             or (bare.isdigit() and len(bare) <= 2 and self._buffer[:dot].strip() == bare)
         )

@@ -90,8 +90,11 @@ class UserTurn:
     def partial(self, utterance_id: int, text: str, complete: float | None) -> bool:
         """A partial transcript. False when it is stale."""
         part = self._find(utterance_id)
-        if part is None or (part.final and part.revision):
+        if part is None:
             return False
+        going_on = self.phase is Phase.SPEAKING and part is self._parts[-1]
+        if part.final and part.revision and not going_on:
+            return False  # the final transcript of all that was said is in
         part.text, part.complete = text, complete
         return True
 
@@ -170,10 +173,10 @@ class UserTurn:
         """When the turn is over, by what is known now; None while the caller speaks."""
         if self.phase is not Phase.QUIET:
             return None
-        if self.source == "text":
-            return self.speech_end_ms
         if not self.final:
             return self.speech_end_ms + self._policy.stt_deadline_ms
+        if self.source == "text":
+            return self.speech_end_ms
         return self.speech_end_ms + self.wait_ms()
 
     def wait_ms(self) -> int:

@@ -22,7 +22,7 @@ from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.agent_turn import END_CALL_TOOL
 from antiphon.engine.conversation import Conversation
-from antiphon.errors import IllegalEvent, ProviderError
+from antiphon.errors import ProviderError
 from antiphon.observe.metrics import Metrics
 from antiphon.providers.base import (
     Llm,
@@ -210,6 +210,8 @@ class Session:
         if not self._open:
             self._open = True
             self._post(e.CallStarted(self._clock.now_ms()))
+            if self._call.has_audio and self._stt is None:
+                self._post(e.TranscriptionFailed(self._clock.now_ms(), "it could not be opened"))
 
     async def _close(self) -> None:
         self._clock.wake_at(None, self._on_deadline)
@@ -218,14 +220,16 @@ class Session:
         for task in self._tasks:
             task.cancel()
         try:
-            async with asyncio.timeout(CLOSE_DEADLINE_S):
-                if self._stt is not None:
-                    await self._stt.aclose()
-                if self._tasks:
-                    await asyncio.wait(self._tasks)
-                await self._call.close(self.ended_reason)
-        except TimeoutError:
-            log.warning("a call closed slowly", extra={"call_id": self.call_id})
+            # Side by side, so that one which hangs does not keep the others from closing.
+            closing = [self._call.close(self.ended_reason)]
+            if self._stt is not None:
+                closing.append(self._stt.aclose())
+            for work in closing:
+                self._spawn(work, "close")
+            _, late = await asyncio.wait(self._tasks, timeout=CLOSE_DEADLINE_S)
+            for task in late:
+                log.warning("closing is slow", extra={"call_id": self.call_id, "task": task})
+                task.cancel()
         finally:
             if self._trace is not None:
                 self._trace.close()
@@ -242,10 +246,10 @@ class Session:
         try:
             while self._events:
                 self._handle(self._events.popleft())
-        except IllegalEvent as error:
-            # A bug of ours. This call ends, with its trace; the others go on.
-            log.exception("illegal event", extra={"call_id": self.call_id})
-            self._call.notify(notices.error("server_error", f"The call has to end: {error}."))
+        except Exception:
+            # The outermost frame of a call's events, and a bug of ours, an IllegalEvent or worse.
+            # This call ends, with its trace; the others go on.
+            log.exception("an event failed", extra={"call_id": self.call_id})
             self._events.clear()
             self.hang_up("internal error")
         finally:

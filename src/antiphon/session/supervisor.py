@@ -151,8 +151,12 @@ class Supervisor:
         try:
             async with asyncio.timeout(OPEN_DEADLINE_S):
                 await session.prepare()
-        except TimeoutError:
-            raise CapacityError("The speech recogniser is too busy; try again.") from None
+        except BaseException as error:
+            if trace is not None:
+                trace.close()
+            if isinstance(error, TimeoutError):
+                raise CapacityError("The speech recogniser is too busy; try again.") from None
+            raise
         finally:
             self._opening -= 1
         task = asyncio.get_running_loop().create_task(session.run(), name=call_id)
