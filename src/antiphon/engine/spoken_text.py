@@ -12,8 +12,7 @@ import re
 import unicodedata
 
 _ABBREVIATIONS = frozenset(
-    ("mr", "mrs", "ms", "dr", "prof", "st", "vs", "etc", "approx", "dept", "est", "inc", "ltd")
-    + ("jr", "sr", "mt", "ave")
+    "mr mrs ms dr prof st vs etc approx dept est inc ltd jr sr mt ave".split()  # noqa: SIM905
 )
 _DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]")  # e.g, U.S, a.m
 _SENTENCE = re.compile(r"[.!?…]+[\"')\]*_]*\s|\n")
