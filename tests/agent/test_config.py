@@ -48,3 +48,27 @@ def test_a_list_of_words_is_a_vocabulary() -> None:
     assert agent(vocabulary=["latte"]).vocabulary == {"latte": None}
     with pytest.raises(ValidationError):
         agent(vocabulary=["latte", True])
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ({"type": "string"}, "must say `type: object`"),
+        ({}, "must say `type: object`"),
+        ({"type": "object", "properties": {"a": {"type": "strin"}}}, "properties.a.type: 'strin'"),
+        ({"type": "object", "properties": {"a": {"pattern": "("}}}, "properties.a.pattern"),
+        ({"type": "object", "$ref": "http://x/y"}, "is not in this schema"),
+        ({"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}}, "is not in this schema"),
+    ],
+)
+def test_schemas_of_tools_are_checked(schema: dict[str, Any], says: str) -> None:
+    tool = {"name": "a", "description": "b", "python": "c.py:d", "parameters": schema}
+    with pytest.raises(ValidationError, match="parameters") as caught:
+        agent(tools=[tool])
+    assert says in caught.value.errors()[0]["msg"]
+
+
+def test_a_schema_may_refer_to_itself() -> None:
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {}}}
+    tool = {"name": "a", "description": "b", "python": "c.py:d", "parameters": schema}
+    assert agent(tools=[tool]).tools[0].parameters == schema

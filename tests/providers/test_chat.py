@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from antiphon.providers.base import LlmEvent, TextDelta, Usage
 from antiphon.providers.llm.chat import (
@@ -134,3 +138,28 @@ def test_malformed_chunks(chunk: Any) -> None:
 def test_usage_without_details() -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": None}
     assert ChunkAssembler("r").add({"choices": [], "usage": usage}) == [Usage(3, 0, 0)]
+
+
+NAMES = """choices delta content tool_calls index id function name arguments finish_reason usage
+prompt_tokens prompt_tokens_details error message"""
+KEYS = st.sampled_from(re.findall(r"\w+", NAMES))
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 3) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
+)
+DELTAS = st.fixed_dictionaries({}, optional={"content": ANYTHING, "tool_calls": ANYTHING})
+CHUNKS = ANYTHING | st.fixed_dictionaries(
+    {"choices": st.lists(st.fixed_dictionaries({"delta": DELTAS | ANYTHING}), max_size=2)}
+)
+
+
+@given(st.lists(CHUNKS, max_size=4))
+def test_no_chunk_gives_anything_but_events_or_a_chunk_error(chunks: list[Any]) -> None:
+    assembler = ChunkAssembler("r")
+    events: list[LlmEvent] = []
+    with contextlib.suppress(ChunkError):
+        for chunk in chunks:
+            events += assembler.add(chunk)
+    events += assembler.finish()
+    assert all(isinstance(one, TextDelta | ToolCall | Usage) for one in events)
+    assert all(one.text for one in events if isinstance(one, TextDelta))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from jsonschema import Draft202012Validator
@@ -75,14 +76,39 @@ class ToolConfig(Group):
     def _is_an_object_schema(cls, schema: dict[str, Any]) -> dict[str, Any]:
         if schema.get("type") != "object":
             raise ValueError("the schema of a tool's arguments must say `type: object`")
+        check = Draft202012Validator.check_schema
         try:
-            Draft202012Validator.check_schema(schema)
+            check(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
         except SchemaError as error:
-            where = ".".join(str(part) for part in error.absolute_path)
-            raise ValueError(
-                f"not a JSON Schema: {where or 'parameters'}: {error.message}"
-            ) from None
+            where = ".".join(str(part) for part in error.absolute_path) or "parameters"
+            raise ValueError(f"not a JSON Schema: {where}: {error.message}") from None
+        for reference in _references(schema):
+            if not _resolves(schema, reference):
+                raise ValueError(f"`$ref: {reference}` is not in this schema")
         return schema
+
+
+def _references(schema: Any) -> Iterator[Any]:
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            yield schema["$ref"]
+        for part in schema.values():
+            yield from _references(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _references(part)
+
+
+def _resolves(schema: Any, reference: Any) -> bool:
+    """Whether a JSON pointer, `#/$defs/size`, leads to something in the schema itself. Others would
+    be fetched from the network when the tool is called."""
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        return False
+    for step in reference.removeprefix("#").split("/")[1:]:
+        if not isinstance(schema, dict) or step not in schema:
+            return False
+        schema = schema[step]
+    return True
 
 
 class AgentConfig(Group):

@@ -23,6 +23,7 @@ from uuid import UUID
 
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
+from referencing import Registry
 
 from antiphon.types import ToolSpec
 
@@ -78,7 +79,8 @@ async def run_tool(tool: Tool, arguments_json: str) -> str:
 
 def argument_problems(tool: ToolSpec, arguments: object) -> list[str]:
     """What is wrong with arguments by the tool's schema, one sentence each."""
-    validator = Draft202012Validator(tool.parameters or {"type": "object"})
+    # An empty registry: the default one fetches foreign references from the network.
+    validator = Draft202012Validator(tool.parameters or {"type": "object"}, registry=Registry())
     return [
         f"{'.'.join(str(part) for part in error.absolute_path) or 'arguments'}: {error.message}"
         for error in validator.iter_errors(arguments)

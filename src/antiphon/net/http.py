@@ -34,7 +34,9 @@ def open_client(base_url: str, *, connect_ms: int, headers: dict[str, str]) -> h
         base_url=base_url.rstrip("/") + "/",
         headers=headers,
         timeout=httpx.Timeout(None, connect=connect_s, pool=connect_s),
-        limits=httpx.Limits(max_connections=200, max_keepalive_connections=20, keepalive_expiry=30),
+        limits=httpx.Limits(
+            max_connections=200, max_keepalive_connections=20, keepalive_expiry=300
+        ),
         trust_env=not is_loopback(base_url),
         # Reading the certificates takes 20 ms of the event loop; redirects are not followed, so a
         # plain address never needs them.
