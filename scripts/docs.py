@@ -24,7 +24,6 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from antiphon.agent.config import AgentConfig, ToolConfig
-from antiphon.agent.flow import CheckConfig, FlowConfig, FlowSays, IntentConfig, SlotConfig
 from antiphon.engine import commands, events
 from antiphon.engine.policy import Phrases, TurnPolicy
 from antiphon.providers import registry
@@ -164,11 +163,6 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "turn": lambda: settings(TurnPolicy),
         "phrases": lambda: settings(Phrases),
         "tools": lambda: options(ToolConfig),
-        "flow": lambda: options(FlowConfig),
-        "intent": lambda: options(IntentConfig),
-        "slot": lambda: options(SlotConfig),
-        "check": lambda: options(CheckConfig),
-        "say": lambda: options(FlowSays),
     },
     "providers.md": {"providers": provider_tables},
 }
