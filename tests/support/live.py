@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import uvicorn
@@ -12,7 +12,7 @@ from playwright.async_api import Browser, async_playwright
 
 from antiphon.observe.metrics import Metrics
 from antiphon.server.app import Host, create_app
-from antiphon.server.run import _config, _listen
+from antiphon.server.run import http_config, listen
 from antiphon.server.settings import ServerSettings
 
 CHROMIUM = "/usr/bin/chromium"
@@ -34,13 +34,13 @@ async def serving(
 ) -> AsyncIterator[str]:
     """The address of a running server."""
     settings = settings or ServerSettings(port=0)
-    listener = _listen(settings)
+    listener = listen(settings)
     app = create_app(host, settings, metrics or Metrics())
-    server = uvicorn.Server(_config(app))
-    server.capture_signals = _no_signals  # type: ignore[method-assign,assignment]
+    server = uvicorn.Server(http_config(app))
+    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
     task = asyncio.create_task(server.serve([listener]))
     async with asyncio.timeout(10):
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -51,14 +51,10 @@ async def serving(
         listener.close()
 
 
-def _no_signals() -> object:
-    import contextlib
-
-    return contextlib.nullcontext()
-
-
 @asynccontextmanager
-async def chromium(microphone: Path | None = None, *, allowed: bool = True) -> AsyncIterator[Browser]:
+async def chromium(
+    microphone: Path | None = None, *, allowed: bool = True
+) -> AsyncIterator[Browser]:
     """Debian's Chromium. `microphone` is a WAV that is played once as what the caller says."""
     args = list(CHROMIUM_ARGS)
     if allowed:

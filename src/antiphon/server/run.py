@@ -53,9 +53,9 @@ async def run(
     Raises:
         UserFacingError: the address cannot be used, or the supervisor could not start.
     """
-    listener = _listen(settings)
+    listener = listen(settings)
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-    server = _Server(_config(create_app(host, settings, metrics)))
+    server = _Server(http_config(create_app(host, settings, metrics)))
     stopping = asyncio.Event()
     with _signals(stopping):
         serving = asyncio.create_task(server.serve([listener]), name="http-server")
@@ -100,7 +100,8 @@ def _signals(stopping: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _config(app: object) -> uvicorn.Config:
+def http_config(app: object) -> uvicorn.Config:
+    """How uvicorn serves the application."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         log_level="warning",
@@ -116,7 +117,7 @@ def _config(app: object) -> uvicorn.Config:
     )
 
 
-def _listen(settings: ServerSettings) -> socket.socket:
+def listen(settings: ServerSettings) -> socket.socket:
     """The socket, opened before anything expensive is loaded."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
