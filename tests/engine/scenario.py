@@ -1,0 +1,250 @@
+"""A conversation as a story: what the caller, the LLM, the voice and the line do, a line each.
+
+Time passes only by `wait`, which also delivers the deadlines that fall due on the way. A stopped
+response is flushed at once, as the session does, unless `answer_flush` is False.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from antiphon.engine import commands as c
+from antiphon.engine import events as e
+from antiphon.engine.conversation import Conversation
+from antiphon.engine.policy import Phrases, Setup, TurnPolicy
+from antiphon.types import Message, Word
+
+T = TypeVar("T", bound=c.Command)
+
+
+def policy(**groups: Any) -> TurnPolicy:
+    """The default policy with some numbers changed: `policy(silence={"check_ins": 1})`."""
+    base = TurnPolicy()
+    changed = {name: replace(getattr(base, name), **values) for name, values in groups.items()}
+    return replace(base, **changed)
+
+
+class Scenario:
+    """One call. `new` has the commands since it was last cleared by an action."""
+
+    def __init__(self, setup: Setup | None = None, *, started: bool = True, **changes: Any) -> None:
+        self.setup = replace(setup or Setup(), **changes)
+        self.conversation = Conversation(self.setup)
+        self.now_ms = 0
+        self.commands: list[c.Command] = []
+        self.new: list[c.Command] = []
+        self.answer_flush = True
+        self.played_ms = 0
+        self._voiced: set[tuple[int, int]] = set()
+        if started:
+            self.send(e.CallStarted(0))
+
+    # ---- time and events -------------------------------------------------------------------
+
+    def send(self, *happened: e.Event) -> list[c.Command]:
+        """Give events to the engine; return what it wants done."""
+        self.new = []
+        for event in happened:
+            self._give(event)
+        return self.new
+
+    def _give(self, event: e.Event) -> None:
+        given = self.conversation.handle(event)
+        self.commands += given
+        self.new += given
+        due = self.conversation.deadline
+        assert due is None or due.at_ms > self.now_ms, f"{due} is over, it is {self.now_ms}"
+        for command in given:
+            if isinstance(command, c.PlayAudio):
+                self.played_ms = 0
+            if isinstance(command, c.FlushAudio) and self.answer_flush:
+                self._give(e.PlaybackFlushed(self.now_ms, command.response_id, self.played_ms))
+
+    def wait(self, ms: int) -> list[c.Command]:
+        """Let time pass and deadlines fall due."""
+        self.new = []
+        end_ms = self.now_ms + ms
+        while (due := self.conversation.deadline) is not None and due.at_ms <= end_ms:
+            self.now_ms = due.at_ms
+            self._give(e.DeadlineReached(self.now_ms))
+        self.now_ms = end_ms
+        return self.new
+
+    # ---- the caller ------------------------------------------------------------------------
+
+    def speaks(self, text: str = "") -> list[c.Command]:
+        """The caller begins (with words understood so far)."""
+        self.send(e.UserSpeechStarted(self.now_ms, self.now_ms))
+        if text:
+            told = self.new
+            self.new = [*told, *self.hears_partly(text)]
+        return self.new
+
+    def hears_partly(self, text: str, complete: float | None = None) -> list[c.Command]:
+        """The STT tells what it understands so far."""
+        return self.send(e.TranscriptUpdated(self.now_ms, self.utterance, text, complete))
+
+    def falls_silent(self) -> list[c.Command]:
+        return self.send(e.UserSpeechStopped(self.now_ms, self.now_ms))
+
+    def understood(
+        self, text: str, confidence: float = 1.0, complete: float | None = None
+    ) -> list[c.Command]:
+        """The final transcript that was asked for last."""
+        asked = self.last(c.FinalizeUtterance)
+        return self.send(
+            e.TranscriptCompleted(
+                self.now_ms, asked.utterance_id, asked.revision, text, confidence, complete
+            )
+        )
+
+    def says(self, text: str, voiced_ms: int = 800) -> list[c.Command]:
+        """A whole turn: speech, transcript, and the wait that ends it."""
+        self.speaks()
+        self.wait(voiced_ms)
+        self.falls_silent()
+        self.understood(text, complete=1.0)
+        return self.wait(self.setup.policy.endpointing.min_ms)
+
+    def types(self, text: str) -> list[c.Command]:
+        return self.send(e.TextReceived(self.now_ms, text))
+
+    @property
+    def utterance(self) -> int:
+        return self.last(c.BeginUtterance).utterance_id
+
+    # ---- the LLM and its tools -------------------------------------------------------------
+
+    @property
+    def response(self) -> int:
+        """The newest response's id."""
+        return max(r.response_id for r in self.all(c.ReportResponse))
+
+    def writes(self, text: str) -> list[c.Command]:
+        return self.send(e.TextGenerated(self.now_ms, self.response, text))
+
+    def wants_tool(self, name: str, call_id: str = "t1", arguments: str = "{}") -> list[c.Command]:
+        return self.send(e.ToolRequested(self.now_ms, self.response, call_id, name, arguments))
+
+    def is_done_writing(self) -> list[c.Command]:
+        return self.send(e.GenerationEnded(self.now_ms, self.response))
+
+    def answers(self, text: str) -> list[c.Command]:
+        """The LLM writes a whole answer."""
+        now_ms, response_id = self.now_ms, self.response
+        return self.send(
+            e.TextGenerated(now_ms, response_id, text), e.GenerationEnded(now_ms, response_id)
+        )
+
+    def llm_fails(self) -> list[c.Command]:
+        return self.send(e.GenerationFailed(self.now_ms, self.response, "gone"))
+
+    def tool_returns(self, output: str = '{"ok": true}', call_id: str = "t1") -> list[c.Command]:
+        return self.send(e.ToolCompleted(self.now_ms, call_id, output))
+
+    # ---- the voice and the line ------------------------------------------------------------
+
+    def voices(self, ms_per_word: int = 300, *, word_times: bool = True) -> list[c.Command]:
+        """The voice makes all segments that it was given and has not made yet."""
+        events = []
+        for segment in self.all(c.SynthesizeText):
+            key = (segment.response_id, segment.segment_id)
+            if key in self._voiced or segment.response_id != self.response:
+                continue
+            self._voiced.add(key)
+            texts = segment.text.split()
+            spans = [(text, i * ms_per_word) for i, text in enumerate(texts)]
+            words = tuple(Word(text, at, at + ms_per_word) for text, at in spans)
+            events.append(
+                e.SegmentSynthesized(
+                    self.now_ms,
+                    *key,
+                    len(texts) * ms_per_word,
+                    words if word_times else (),
+                )
+            )
+        return self.send(*events)
+
+    def line_starts(self) -> list[c.Command]:
+        return self.send(e.PlaybackStarted(self.now_ms, self.response))
+
+    def plays(self, ms: int) -> list[c.Command]:
+        """So much more of the response's audio is heard; time passes with it."""
+        told = self.line_starts() if not self.played_ms else []
+        for _ in range(ms // 100):
+            told += self.wait(100)
+            self.played_ms += 100
+            told += self.send(e.PlaybackProgressed(self.now_ms, self.response, self.played_ms))
+        self.new = told
+        return told
+
+    def plays_out(self) -> list[c.Command]:
+        """The rest of the response is heard."""
+        told = self.line_starts() if not self.played_ms else []
+        told += self.send(e.PlaybackEnded(self.now_ms, self.response, 10**6))
+        self.played_ms = 0
+        self.new = told
+        return told
+
+    def agent_speaks(self, answer: str, question: str = "hello there") -> None:
+        """A turn whose answer has begun to sound."""
+        self.says(question)
+        self.answers(answer)
+        self.voices()
+        self.plays(600)
+
+    def finishes(self, answer: str, question: str = "hello there") -> None:
+        """A whole turn, heard to its end."""
+        self.agent_speaks(answer, question)
+        self.plays_out()
+
+    def hangs_up(self) -> list[c.Command]:
+        return self.send(e.CallEnded(self.now_ms, "hung up"))
+
+    # ---- what came of it -------------------------------------------------------------------
+
+    def all(self, kind: type[T]) -> list[T]:
+        """All commands of a kind in the call."""
+        return [one for one in self.commands if isinstance(one, kind)]
+
+    def last(self, kind: type[T]) -> T:
+        return self.all(kind)[-1]
+
+    def told(self, kind: type[T]) -> list[T]:
+        """Commands of a kind that came of the last action."""
+        return [one for one in self.new if isinstance(one, kind)]
+
+    @property
+    def states(self) -> tuple[str, str]:
+        """Who is doing what."""
+        return self.conversation.user_state.value, self.conversation.agent_state.value
+
+    @property
+    def outcomes(self) -> list[tuple[str, str]]:
+        """Text and outcome of every turn."""
+        return [(turn.text, turn.outcome) for turn in self.all(c.ReportTurn)]
+
+    @property
+    def spoken(self) -> str:
+        """Everything given to the voice in the newest response."""
+        return " ".join(
+            one.text for one in self.all(c.SynthesizeText) if one.response_id == self.response
+        )
+
+    @property
+    def messages(self) -> list[tuple[str, str]]:
+        return [(one.role, one.content) for one in self.conversation.messages()]
+
+    @property
+    def raw_messages(self) -> tuple[Message, ...]:
+        return self.conversation.messages()
+
+    @property
+    def due(self) -> str:
+        """Why the engine wants to be woken, `` when it does not."""
+        deadline = self.conversation.deadline
+        return "" if deadline is None else deadline.reason
+
+
+DEFAULT_PHRASES = Phrases()

@@ -1,0 +1,187 @@
+"""The caller's turn: its parts, what is final, and when it is over."""
+
+from __future__ import annotations
+
+import pytest
+
+from antiphon.engine.commands import BeginUtterance, Command, EndUtterance, FinalizeUtterance
+from antiphon.engine.policy import Endpointing
+from antiphon.engine.user_turn import Phase, UserTurn
+
+
+def fresh() -> tuple[UserTurn, list[Command]]:
+    out: list[Command] = []
+    return UserTurn(Endpointing(), out), out
+
+
+def spoken(complete: float | None = None, text: str = "a coffee") -> UserTurn:
+    """A turn from 1000 to 2000 whose final transcript is in."""
+    user, _ = fresh()
+    user.speech_started(1000)
+    user.speech_stopped(2000)
+    assert user.completed(1, 1, text, 0.9, complete)
+    return user
+
+
+def test_the_transcript_is_asked_for_inside_the_pause() -> None:
+    user, out = fresh()
+    user.speech_started(100)
+    assert (user.phase, user.turn_id, user.due_ms()) == (Phase.SPEAKING, 1, None)
+    user.speech_stopped(900)
+    assert out == [BeginUtterance(1, 100), FinalizeUtterance(1, 1)]
+    assert user.due_ms() == 900 + Endpointing().stt_deadline_ms
+
+
+@pytest.mark.parametrize(
+    ("complete", "wait_ms"),
+    [(None, 480), (0.0, 1000), (0.25, 740), (0.5, 480), (0.75, 340), (1.0, 200)],
+)
+def test_the_wait_shrinks_as_the_phrase_looks_complete(
+    complete: float | None, wait_ms: int
+) -> None:
+    assert spoken(complete).due_ms() == 2000 + wait_ms
+
+
+def test_the_wait_without_words_does_not_trust_the_score() -> None:
+    assert spoken(1.0, text="").due_ms() == 2000 + Endpointing().unknown_ms
+
+
+def test_speech_that_goes_on_belongs_to_the_same_turn_and_utterance() -> None:
+    user, out = fresh()
+    user.speech_started(100)
+    assert user.partial(1, "i want", 0.1)
+    user.speech_stopped(500)
+    assert user.completed(1, 1, "i want", 0.8, 0.0)
+    user.speech_started(900)
+    assert user.partial(1, "i want a latte", None)
+    assert user.text == "i want a latte"
+    user.speech_stopped(1500)
+    assert user.completed(1, 2, "i want a large latte", 0.9, 1.0)
+    assert (user.turn_id, user.text, user.final) == (1, "i want a large latte", True)
+    assert [one for one in out if isinstance(one, BeginUtterance)] == [BeginUtterance(1, 100)]
+    assert user.voiced_ms(9999) == 1400
+
+
+def test_late_transcripts_change_nothing() -> None:
+    user = spoken()
+    assert not user.partial(1, "late", None)
+    assert not user.partial(2, "unknown", None)
+    assert not user.completed(1, 1, "twice", 1.0, None)
+    assert not user.completed(1, 2, "never asked for", 1.0, None)
+    assert not user.completed(0, 1, "no utterance", 1.0, None)
+    assert (user.text, user.confidence) == ("a coffee", 0.9)
+
+
+def test_the_transcript_of_an_earlier_pause_is_used_but_not_final() -> None:
+    user, _ = fresh()
+    user.speech_started(0)
+    user.speech_stopped(500)
+    user.speech_started(600)
+    user.speech_stopped(900)
+    assert user.completed(1, 1, "a", 1.0, None)
+    assert (user.text, user.final) == ("a", False)
+
+
+def test_a_monologue_is_passed_on_in_pieces() -> None:
+    user, out = fresh()
+    user.speech_started(1000)
+    assert user.roll_ms() == 31_000
+    user.roll(31_000)
+    assert user.roll_ms() == 61_000
+    assert user.completed(1, 1, "once upon", 0.7, None)
+    assert user.partial(2, "a time", None)
+    assert (user.text, user.confidence) == ("once upon a time", 0.7)
+    user.speech_stopped(40_000)
+    assert user.roll_ms() is None
+    user.completed(2, 1, "a time", 0.9, None)
+    user.close()
+    assert out == [
+        BeginUtterance(1, 1000),
+        FinalizeUtterance(1, 1),
+        BeginUtterance(2, 31_000),
+        EndUtterance(1),
+        FinalizeUtterance(2, 1),
+        EndUtterance(2),
+    ]
+
+
+def test_closing_ends_every_utterance_once() -> None:
+    user, out = fresh()
+    user.speech_started(0)
+    user.roll(30_000)
+    user.close()
+    assert [one for one in out if isinstance(one, EndUtterance)] == [
+        EndUtterance(1),
+        EndUtterance(2),
+    ]
+    assert (user.phase, user.text, user.source) == (Phase.IDLE, "", "speech")
+
+
+def test_typed_text_is_a_turn_at_once() -> None:
+    user, out = fresh()
+    user.typed("a latte", 500)
+    assert (user.turn_id, user.text, user.source, user.final) == (1, "a latte", "text", True)
+    assert (user.due_ms(), user.confidence, out) == (500, 1.0, [])
+    user.close()
+    assert out == []
+
+
+def test_typing_while_speaking_keeps_the_utterance_alive() -> None:
+    user, out = fresh()
+    user.speech_started(0)
+    user.typed("latte", 300)
+    user.speech_stopped(600)
+    user.completed(1, 1, "please", 1.0, None)
+    assert (user.text, user.final) == ("latte please", True)
+    user.close()
+    assert out == [BeginUtterance(1, 0), FinalizeUtterance(1, 1), EndUtterance(1)]
+
+
+def test_speaking_after_typing_is_a_new_utterance_of_the_same_turn() -> None:
+    user, out = fresh()
+    user.typed("latte", 300)
+    user.speech_started(500)
+    assert (user.turn_id, user.phase) == (1, Phase.SPEAKING)
+    assert out == [BeginUtterance(1, 500)]
+
+
+def test_speaking_on_after_typing_in_a_pause_ends_the_old_utterance_too() -> None:
+    user, out = fresh()
+    user.speech_started(0)
+    user.speech_stopped(400)
+    user.typed("latte", 500)
+    user.speech_started(600)
+    user.speech_stopped(900)
+    user.close()
+    begun = [one.utterance_id for one in out if isinstance(one, BeginUtterance)]
+    ended = [one.utterance_id for one in out if isinstance(one, EndUtterance)]
+    assert sorted(ended) == begun
+
+
+def test_a_reopened_turn_begins_with_its_old_words() -> None:
+    user, _ = fresh()
+    user.speech_started(0)
+    user.partial(1, "with milk", None)
+    user.reopen(7, "a coffee")
+    assert (user.turn_id, user.text) == (7, "a coffee with milk")
+    user.close()
+    user.speech_started(5000)
+    assert user.turn_id == 2
+
+
+def test_restarting_while_the_caller_speaks_begins_a_new_turn_from_now_on() -> None:
+    user, out = fresh()
+    user.speech_started(0)
+    user.restart(30_000)
+    assert (user.turn_id, user.phase, user.voiced_ms(30_500)) == (2, Phase.SPEAKING, 500)
+    assert out == [BeginUtterance(1, 0), EndUtterance(1), BeginUtterance(2, 30_000)]
+    user.speech_stopped(31_000)
+    user.restart(32_000)
+    assert user.phase is Phase.IDLE
+
+
+def test_a_stop_that_lies_before_the_start_is_moved_to_it() -> None:
+    user, _ = fresh()
+    user.speech_started(500)
+    user.speech_stopped(400)
+    assert (user.speech_end_ms, user.voiced_ms(9999)) == (500, 0)
