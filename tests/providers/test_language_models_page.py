@@ -17,11 +17,7 @@ AGENTS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize("text", AGENTS)
-def test_agents_of_the_page_load(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable in re.findall(r"\$\{(\w+)\}", text):
-        monkeypatch.setenv(variable, "sk-test")
+def test_agents_of_the_page_load(text: str, tmp_path: Path) -> None:
     path = tmp_path / "agent.yaml"
     path.write_text(text, encoding="utf-8")
     assert load_agent(path).config.llm.provider in ("auto", "openai")

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from antiphon.agent.config import AgentConfig, ToolConfig
 from antiphon.agent.explain import AgentFileError, explain, is_secret
+from antiphon.agent.flow import Flow
 from antiphon.agent.tool import Tool
 from antiphon.agent.yaml_lines import Document, Loc, dotted, read_document
 from antiphon.engine.policy import Setup
@@ -25,9 +26,6 @@ from antiphon.providers import registry
 from antiphon.providers.base import AgentHints
 from antiphon.providers.secret import REFERENCE
 from antiphon.types import ToolSpec
-
-if TYPE_CHECKING:
-    from antiphon.agent.flow import Flow
 
 FLOW_SENTENCES = 6000
 """Sentences of the flow that providers are given: what a language model is made from in 0.1 s."""
@@ -229,9 +227,6 @@ def _tool(config: ToolConfig, function: Callable[..., Any], agent: AgentConfig) 
 def _flow(config: AgentConfig, document: Document, problems: list[ConfigError]) -> Flow | None:
     if config.flow is None:
         return None
-    # Recognising spoken dates and numbers takes libraries that an agent without a flow spares.
-    from antiphon.agent.flow import Flow
-
     names = tuple(tool.name for tool in config.tools)
     for name in config.flow.tool_names():
         if name not in names:
