@@ -1,0 +1,222 @@
+"""Promises about commands: each belongs to something alive, in an order that can be carried out;
+tools run at most once; everything closes; the parts of a latency sum to the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from antiphon.engine import commands as c
+from antiphon.engine import events as e
+from antiphon.sim.promise import Promise
+
+if TYPE_CHECKING:
+    from antiphon.sim.world import World
+
+
+class _Voiced:
+    """What was asked for a response."""
+
+    __slots__ = ("ended", "played", "segments")
+
+    def __init__(self) -> None:
+        self.segments = 0
+        self.ended = self.played = False
+
+
+class CommandsAreInOrder(Promise):
+    """No command for a response that is unknown or over; segments are numbered from 0 without a
+    gap, none comes after the last; generations do not overlap."""
+
+    name = "commands are in order"
+    __slots__ = ("_next_utterance", "_open", "_revisions")
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._open: dict[int, _Voiced] = {}
+        self._revisions: dict[int, int] = {}
+        self._next_utterance = 1
+
+    def watches(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            c.ReportResponse: self._on_report,
+            c.StartGeneration: self._on_generation,
+            c.CancelGeneration: self._on_any,
+            c.SynthesizeText: self._on_segment,
+            c.EndSynthesis: self._on_synthesis_end,
+            c.PlayAudio: self._on_play,
+            c.FlushAudio: self._on_any,
+            c.ReportHeard: self._on_any,
+            c.BeginUtterance: self._on_begin,
+            c.FinalizeUtterance: self._on_finalize,
+            c.EndUtterance: self._on_end,
+            c.PauseAudio: self._on_pause,
+        }
+
+    def _response(self, command: Any) -> _Voiced:
+        voiced = self._open.get(command.response_id)
+        if voiced is None:
+            self.fail(f"{type(command).__name__} for response {command.response_id}, which is over")
+        assert voiced is not None
+        return voiced
+
+    def _on_any(self, command: Any) -> None:
+        self._response(command)
+
+    def _on_report(self, command: c.ReportResponse) -> None:
+        if command.status == "in_progress":
+            self._open[command.response_id] = _Voiced()
+            return
+        self._response(command)
+        del self._open[command.response_id]
+        if self.world.llm.generating_id == command.response_id:
+            self.fail(f"response {command.response_id} is over and its LLM still writes")
+
+    def _on_generation(self, command: c.StartGeneration) -> None:
+        if self._response(command).ended:
+            self.fail("a generation for a response whose voice was told the end")
+        if self.world.llm.generating_id is not None:
+            self.fail(f"two generations of response {command.response_id} at once")
+
+    def _on_segment(self, command: c.SynthesizeText) -> None:
+        voiced = self._response(command)
+        if voiced.ended:
+            self.fail(f"segment {command.segment_id} after the last")
+        if command.segment_id != voiced.segments:
+            self.fail(f"segment {command.segment_id} where {voiced.segments} is due")
+        if not command.text.strip():
+            self.fail("a segment without words")
+        voiced.segments += 1
+
+    def _on_synthesis_end(self, command: c.EndSynthesis) -> None:
+        voiced = self._response(command)
+        if voiced.ended:
+            self.fail("the end of the voice, told twice")
+        voiced.ended = True
+
+    def _on_play(self, command: c.PlayAudio) -> None:
+        voiced = self._response(command)
+        if voiced.played:
+            self.fail(f"response {command.response_id} let go twice")
+        voiced.played = True
+
+    def _on_begin(self, command: c.BeginUtterance) -> None:
+        if command.utterance_id < self._next_utterance:
+            self.fail(f"utterance {command.utterance_id} begins twice")
+        self._next_utterance = command.utterance_id + 1
+        self._revisions[command.utterance_id] = 0
+
+    def _on_finalize(self, command: c.FinalizeUtterance) -> None:
+        if self._revisions.get(command.utterance_id) != command.revision - 1:
+            self.fail(f"revision {command.revision} of utterance {command.utterance_id}")
+        self._revisions[command.utterance_id] = command.revision
+
+    def _on_end(self, command: c.EndUtterance) -> None:
+        if self._revisions.pop(command.utterance_id, None) is None:
+            self.fail(f"utterance {command.utterance_id} ends and is not open")
+
+    def _on_pause(self, command: c.PauseAudio) -> None:
+        if self.world.player.paused:
+            self.fail("a pause while paused")
+
+
+class ToolsRunOnce(Promise):
+    """Tools run at most once, whatever is interrupted; the answer waits for its tools, and the LLM
+    sees each call with its result."""
+
+    name = "4 tools run at most once"
+    __slots__ = ("_due", "_ran", "_response_id", "_running")
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._ran: set[str] = set()  # by arguments, which are unlike any others
+        self._due: dict[str, int] = {}
+        self._running: dict[str, int] = {}  # tool call -> response
+        self._response_id = 0
+
+    def watches(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            c.CallTool: self._on_call,
+            e.ToolCompleted: self._on_completed,
+            c.StartGeneration: self._on_generation,
+            c.ReportResponse: self._on_report,
+        }
+
+    def _on_report(self, command: c.ReportResponse) -> None:
+        self._response_id = command.response_id
+
+    def _on_call(self, command: c.CallTool) -> None:
+        if command.arguments in self._ran:
+            self.fail(f"{command.name}({command.arguments}) runs twice")
+        if command.tool_call_id in self._due:
+            self.fail(f"tool call {command.tool_call_id} runs twice")
+        self._ran.add(command.arguments)
+        self._due[command.tool_call_id] = self.world.now_ms + command.deadline_ms
+        self._running[command.tool_call_id] = self._response_id
+
+    def _on_completed(self, event: e.ToolCompleted) -> None:
+        self._running.pop(event.tool_call_id, None)
+
+    def _on_generation(self, command: c.StartGeneration) -> None:
+        now_ms = self.world.now_ms
+        for call_id, response_id in self._running.items():
+            # Where events overtake each other the engine's clock runs up to 80 ms behind.
+            if response_id == command.response_id and now_ms < self._due[call_id] - 100:
+                self.fail(f"response {response_id} goes on while its tool {call_id} runs")
+        self._check_messages()
+
+    def _check_messages(self) -> None:
+        awaited: list[str] = []
+        for message in self.world.engine.messages():
+            if message.role == "tool":
+                if not awaited or message.tool_call_id not in awaited:
+                    self.fail(f"a result of {message.tool_call_id} that nothing asked for")
+                awaited.remove(str(message.tool_call_id))
+                continue
+            if awaited:
+                self.fail(f"the LLM is not shown the results of {awaited}")
+            awaited = [call.tool_call_id for call in message.tool_calls]
+        if awaited:
+            self.fail(f"the LLM is not shown the results of {awaited}")
+
+
+class EverythingCloses(Promise):
+    """When the call ends nothing is left open, and nothing is asked for afterwards; a call in which
+    nobody speaks ends by itself."""
+
+    name = "7 everything closes"
+    __slots__ = ()
+
+    _ZOMBIE_MS = 120_000
+
+    def after_end(self) -> None:
+        """Called right after CallEnded was handled."""
+        world = self.world
+        if not world.engine.ended or world.engine.deadline is not None:
+            self.fail("the call is over and the engine is not")
+        if world.stt.open:
+            self.fail(f"utterances {list(world.stt.open)} are still open")
+        if world.llm.generating_id is not None:
+            self.fail(f"the LLM still writes response {world.llm.generating_id}")
+        for response_id in world.player.tracks:
+            if world.tts.working(response_id):
+                self.fail(f"the voice still speaks response {response_id}")
+        if world.now_ms - world.promises.caller_quiet_ms > self._ZOMBIE_MS:
+            self.fail("the caller was silent for two minutes and the call did not end")
+
+
+class LatencySums(Promise):
+    """The contributions to a turn's latency are not negative and sum to the measured total."""
+
+    name = "10 latencies sum"
+    __slots__ = ()
+
+    def watches(self) -> dict[type, Callable[[Any], None]]:
+        return {c.ReportLatency: self._on_latency}
+
+    def _on_latency(self, command: c.ReportLatency) -> None:
+        parts = [ms for _, ms in command.contributions]
+        if sum(parts) != command.total_ms or min(parts) < 0:
+            self.fail(f"{command.contributions} are not {command.total_ms} ms")
+        if command.total_ms > self.world.now_ms:
+            self.fail(f"an answer after {command.total_ms} ms in a call of {self.world.now_ms} ms")

@@ -1,0 +1,238 @@
+"""Promises about what the caller says, and about being answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from antiphon.engine import commands as c
+from antiphon.engine import events as e
+from antiphon.engine.commands import AgentState
+from antiphon.sim.promise import Promise
+
+if TYPE_CHECKING:
+    from antiphon.sim.world import World
+
+_REFUSED = ("noise", "backchannel")
+
+
+class _Understood:
+    """What the recogniser has said of an utterance that is open: the newest text counts."""
+
+    __slots__ = ("answered", "at_ms", "requested", "words")
+
+    def __init__(self) -> None:
+        self.requested = self.answered = 0
+        self.at_ms = 0
+        self.words: frozenset[str] = frozenset()
+
+
+class TurnsAreAnswered(Promise):
+    """A finished turn is answered, or its refusal is recorded; no word that was understood is
+    lost on the way."""
+
+    name = "3 every turn is answered or refused"
+    __slots__ = ("_lost", "_merged", "_open", "_owed_ms", "_turns", "_typed")
+
+    _OWED_MS = 3000
+    _LOST_MS = 5000
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._open: dict[int, _Understood] = {}
+        self._lost: list[_Understood] = []  # ended without having been part of a turn
+        self._owed_ms: int | None = None  # since when a response is owed
+        self._turns: dict[int, str] = {}
+        self._merged = False
+
+    def watches(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            e.TranscriptUpdated: self._on_partial,
+            e.TranscriptCompleted: self._on_final,
+            e.TextReceived: self._on_typed,
+            c.BeginUtterance: self._on_begin,
+            c.FinalizeUtterance: self._on_finalize,
+            c.EndUtterance: self._on_end,
+            c.ReportTurn: self._on_turn,
+            c.ReportResponse: self._on_response,
+        }
+
+    def _on_begin(self, command: c.BeginUtterance) -> None:
+        self._open[command.utterance_id] = _Understood()
+
+    def _on_finalize(self, command: c.FinalizeUtterance) -> None:
+        if command.utterance_id in self._open:
+            self._open[command.utterance_id].requested = command.revision
+
+    def _on_partial(self, event: e.TranscriptUpdated) -> None:
+        known = self._open.get(event.utterance_id)
+        if known is not None and (not known.requested or known.answered < known.requested):
+            self._note(known, event.text)
+
+    def _on_final(self, event: e.TranscriptCompleted) -> None:
+        known = self._open.get(event.utterance_id)
+        if known is not None and known.answered < event.revision <= known.requested:
+            known.answered = event.revision
+            self._note(known, event.text)
+
+    def _on_typed(self, event: e.TextReceived) -> None:
+        if not self.world.promises.ending:
+            known = _Understood()
+            self._note(known, event.text)
+            self._lost.append(known)
+
+    def _note(self, known: _Understood, text: str) -> None:
+        known.words, known.at_ms = frozenset(text.split()), self.world.now_ms
+
+    def _on_end(self, command: c.EndUtterance) -> None:
+        known = self._open.pop(command.utterance_id, None)
+        if known is not None and known.words:
+            self._lost.append(known)
+
+    def _on_turn(self, command: c.ReportTurn) -> None:
+        if command.outcome == "merged":
+            self._merged = True
+            return
+        before = self._turns.get(command.turn_id)
+        if before is not None and not (self._merged and command.text.startswith(before)):
+            self.fail(f"turn {command.turn_id} was {before!r} and is now {command.text!r}")
+        self._merged = False
+        self._turns[command.turn_id] = command.text
+        words = set(command.text.split())
+        for known in self._open.values():
+            if known.words <= words:
+                known.words = frozenset()
+        self._lost = [known for known in self._lost if not known.words <= words]
+        if command.outcome not in _REFUSED:
+            self._owed_ms = self.world.now_ms
+
+    def _on_response(self, command: c.ReportResponse) -> None:
+        if command.status == "in_progress":
+            self._owed_ms = None
+
+    def tick(self) -> None:
+        world = self.world
+        if self._owed_ms is not None and world.now_ms - self._owed_ms > self._OWED_MS:
+            self.fail("a turn was reported and nothing answers it")
+        if not self._lost and not self._open:
+            return
+        if world.caller.vad_speaking or world.engine.agent_state is not AgentState.LISTENING:
+            return
+        for known in (*self._lost, *self._open.values()):
+            since_ms = max(known.at_ms, world.promises.quiet_from_ms)
+            if known.words and world.now_ms - since_ms > self._LOST_MS:
+                self.fail(f"understood and then lost: {' '.join(sorted(known.words))}")
+
+
+class NoSpeechIsDropped(Promise):
+    """The beginning of an interruption reaches the recogniser, and none of the caller's speech is
+    missed because the agent was speaking: an utterance is open whenever the caller speaks, begins
+    no later than the speech, and follows the one before without a gap."""
+
+    name = "5 no speech is dropped"
+    __slots__ = ("_covered_ms", "_open", "_speaking")
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._open: set[int] = set()
+        self._speaking = False
+        self._covered_ms = 0  # speech from here on must be covered
+
+    def watches(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            e.UserSpeechStarted: self._on_started,
+            e.UserSpeechStopped: self._on_stopped,
+            c.BeginUtterance: self._on_begin,
+            c.EndUtterance: self._on_end,
+        }
+
+    def _on_started(self, event: e.UserSpeechStarted) -> None:
+        self._speaking = True
+        self._covered_ms = event.speech_at_ms
+
+    def _on_stopped(self, event: e.UserSpeechStopped) -> None:
+        self._speaking = False
+
+    def _on_begin(self, command: c.BeginUtterance) -> None:
+        if self._speaking and not self._open and command.speech_at_ms > self._covered_ms:
+            self.fail(
+                f"speech from {self._covered_ms} ms on, "
+                f"recognised only from {command.speech_at_ms} ms on"
+            )
+        self._open.add(command.utterance_id)
+
+    def _on_end(self, command: c.EndUtterance) -> None:
+        self._open.discard(command.utterance_id)
+        self._covered_ms = max(self._covered_ms, self.world.now_ms)
+
+    def after_step(self) -> None:
+        """Called after every event that is one of ours."""
+        if self._speaking and not self._open and not self.world.promises.ending:
+            self.fail("the caller speaks and nothing is being recognised")
+
+
+class NoDeadAir(Promise):
+    """After the true end of a turn the caller hears something within 3 s, whatever provider is
+    slow, failing or silent. Only the voice is excused for its own failures, for some seconds: there
+    is nothing else to speak with. While an answer is under way it is never silent for long."""
+
+    name = "6 no dead air"
+    __slots__ = ("_opened_ms", "_waiting_ms")
+
+    _ANSWER_MS = 3000
+    _TROUBLED_MS = 10_000
+    _WITHIN_MS = 10_000
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._waiting_ms: int | None = None  # since when the caller waits to be answered
+        self._opened_ms: dict[int, int] = {}
+
+    def watches(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            e.PlaybackStarted: self._on_started,
+            c.ReportTurn: self._on_turn,
+            c.ReportResponse: self._on_response,
+        }
+
+    def caller_finished(self, said: str) -> None:
+        """The caller has said all of a turn."""
+        if said:
+            self._waiting_ms = self.world.now_ms
+
+    def _on_turn(self, command: c.ReportTurn) -> None:
+        if command.outcome in _REFUSED:
+            self._waiting_ms = None
+
+    def _on_response(self, command: c.ReportResponse) -> None:
+        if command.status == "in_progress":
+            self._opened_ms[command.response_id] = self.world.now_ms
+
+    def _on_started(self, event: e.PlaybackStarted) -> None:
+        since_ms = self._waiting_ms
+        if since_ms is None or self._opened_ms.get(event.response_id, 0) < since_ms:
+            return
+        self._check(self.world.player.quiet_until_ms)
+        self._waiting_ms = None
+
+    def tick(self) -> None:
+        world = self.world
+        if world.player.playing or world.player.dead or world.promises.ending:
+            return
+        self._check(world.now_ms)
+        silent_ms = world.now_ms - max(world.promises.quiet_from_ms, self._newest_ms())
+        busy = world.engine.agent_state is not AgentState.LISTENING
+        if busy and silent_ms > self._WITHIN_MS and not world.caller.vad_speaking:
+            self.fail(f"{world.engine.agent_state}, and silent for {silent_ms} ms")
+
+    def _newest_ms(self) -> int:
+        return next(reversed(self._opened_ms.values()), 0)
+
+    def _check(self, now_ms: int) -> None:
+        world = self.world
+        if self._waiting_ms is None or world.caller.speaking or world.caller.vad_speaking:
+            return
+        silent_ms = now_ms - max(self._waiting_ms, world.promises.quiet_from_ms)
+        troubled = now_ms - world.tts.troubled_ms < self._TROUBLED_MS
+        if silent_ms > (self._TROUBLED_MS if troubled else self._ANSWER_MS):
+            self.fail(f"the caller waits for an answer and hears nothing for {silent_ms} ms")

@@ -1,0 +1,227 @@
+"""Promises about what the caller hears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from antiphon.engine import commands as c
+from antiphon.engine import events as e
+from antiphon.sim.promise import Promise
+
+if TYPE_CHECKING:
+    from antiphon.sim.world import World
+
+
+class NothingAfterFlush(Promise):
+    """No sample of a cancelled response leaves after the flush: what was flushed is never given to
+    the voice or let go again, and what is over has nothing left to play or to synthesize."""
+
+    name = "1 nothing after a flush"
+    __slots__ = ("_flushed",)
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._flushed: set[int] = set()
+
+    def watches(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            c.FlushAudio: lambda command: self._flushed.add(command.response_id),
+            c.PlayAudio: self._on_use,
+            c.SynthesizeText: self._on_use,
+            c.StartGeneration: self._on_use,
+            c.ReportResponse: self._on_report,
+        }
+
+    def _on_use(self, command: Any) -> None:
+        if command.response_id in self._flushed:
+            self.fail(f"{type(command).__name__} of response {command.response_id} after its flush")
+
+    def _on_report(self, command: c.ReportResponse) -> None:
+        if command.status == "in_progress":
+            return
+        world, response_id = self.world, command.response_id
+        track = world.player.tracks.get(response_id)
+        if track is not None and track.released and not track.flushed and not world.player.dead:
+            left_ms = track.available_ms - world.player.heard_ms(response_id)
+            if left_ms > 0:
+                self.fail(f"response {response_id} is over with {left_ms} ms still to be played")
+        if world.tts.working(response_id):
+            self.fail(f"response {response_id} is over and still being synthesized")
+
+
+class HistoryIsWhatWasHeard(Promise):
+    """History says what the caller heard, to within one word. Without word times, or inside a
+    segment that is not whole yet, to within a quarter of the segment. An answer cut in the middle
+    of what the LLM wrote is marked. What was told piece by piece agrees to within one word."""
+
+    name = "2 history is what was heard"
+    __slots__ = ("_cut", "_heard", "_reported", "_steps")
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._heard: list[str] = []  # of every response that is over
+        self._cut = 0  # responses that were cut in the middle of a step
+        self._reported: dict[int, list[str]] = {}  # piece by piece
+        self._steps: dict[int, list[int]] = {}  # words to speak, of each step of a response
+
+    def watches(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            c.StartGeneration: self._on_generation,
+            c.SynthesizeText: self._on_segment,
+            c.ReportHeard: self._on_heard,
+            c.ReportResponse: self._on_report,
+        }
+
+    def _on_generation(self, command: c.StartGeneration) -> None:
+        self._steps.setdefault(command.response_id, []).append(0)
+
+    def _on_segment(self, command: c.SynthesizeText) -> None:
+        self._steps.setdefault(command.response_id, [0])[-1] += len(command.text.split())
+
+    def _on_heard(self, command: c.ReportHeard) -> None:
+        self._reported.setdefault(command.response_id, []).append(command.text)
+
+    def _on_report(self, command: c.ReportResponse) -> None:
+        if command.status == "in_progress":
+            return
+        response_id, heard = command.response_id, command.heard
+        pieces, words = " ".join(self._reported.get(response_id, ())).split(), heard.split()
+        shared = min(len(pieces), len(words))
+        if pieces[:shared] != words[:shared] or abs(len(pieces) - len(words)) > 1:
+            self.fail(f"heard was reported as {pieces} in pieces and {words} in the end")
+        self._compare(response_id, words)
+        if heard:
+            self._heard.append(heard)
+        if words and command.status != "completed" and self._is_cut(response_id, len(words)):
+            self._cut += 1
+        self._compare_messages()
+
+    def _is_cut(self, response_id: int, heard: int) -> bool:
+        """Whether so many words end in the middle of a step."""
+        for words in self._steps.get(response_id, ()):
+            if heard < words:
+                return heard > 0
+            heard -= words
+        return False
+
+    def _compare(self, response_id: int, heard: list[str]) -> None:
+        """The truth lies between what was played 200 ms ago, as the engine learns of it every
+        100 ms only and an abrupt end tells it nothing more, and what was played by now."""
+        now_ms = self.world.player.heard_ms(response_id)
+        spoken: list[str] = []
+        least = most = 0
+        slack = 1
+        for speech in self.world.tts.speech(response_id):
+            spoken.extend(word.text for word in speech.words)
+            inside_ms = now_ms - speech.start_ms
+            if inside_ms <= 0:
+                continue
+            most += sum(1 for w in speech.words if w.start_ms + w.end_ms <= 2 * inside_ms)
+            inside_ms -= 200
+            least += sum(1 for w in speech.words if w.start_ms + w.end_ms <= 2 * inside_ms)
+            cut_inside = now_ms < speech.start_ms + speech.duration_ms
+            exact = self.world.tts.tells_words and speech.done_ms == speech.duration_ms
+            if cut_inside and not exact:
+                slack = 1 + len(speech.words) // 4
+        if heard != spoken[: len(heard)]:
+            self.fail(f"response {response_id}: heard {heard}, but spoken was {spoken}")
+        if not least - slack <= len(heard) <= most + slack:
+            self.fail(
+                f"response {response_id}: {len(heard)} words in the history, {least} to {most} "
+                f"of {len(spoken)} were heard ({now_ms} ms played)"
+            )
+
+    def _compare_messages(self) -> None:
+        messages = self.world.engine.messages()
+        said = [m.content for m in messages if m.role == "assistant" and m.content]
+        closed = " ".join(self._heard)
+        if not " ".join(said).startswith(closed):
+            self.fail(f"the LLM is shown {said}, heard was {self._heard}")
+        marked = sum(1 for m in messages if m.interrupted)
+        if marked < self._cut:
+            self.fail(f"{self._cut} answers were cut short, {marked} are marked as such")
+
+
+class OneSpeaks(Promise):
+    """At most one response is under way or speaks. Lowered or paused always has a way out."""
+
+    name = "4 one speaks, and never stays paused"
+    __slots__ = ("_open", "_quiet")
+
+    _LONGEST_S = 3
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._open: set[int] = set()
+        self._quiet = 0  # seconds for which it was lowered though the caller was silent
+
+    def watches(self) -> dict[type, Callable[[Any], None]]:
+        return {c.ReportResponse: self._on_report, c.PlayAudio: self._on_play}
+
+    def _on_report(self, command: c.ReportResponse) -> None:
+        if command.status != "in_progress":
+            if command.response_id not in self._open:
+                self.fail(f"response {command.response_id} ended twice, or never began")
+            self._open.discard(command.response_id)
+            return
+        if self._open:
+            self.fail(f"response {command.response_id} begins while {self._open} is under way")
+        self._open.add(command.response_id)
+
+    def _on_play(self, command: c.PlayAudio) -> None:
+        for response_id, track in self.world.player.tracks.items():
+            other = response_id != command.response_id
+            if other and track.released and not track.over and not self.world.player.dead:
+                self.fail(f"response {command.response_id} is let go while {response_id} plays")
+
+    def tick(self) -> None:
+        player, caller = self.world.player, self.world.caller
+        stuck = (player.paused or player.ducked) and not caller.vad_speaking
+        self._quiet = self._quiet + 1 if stuck and not player.dead else 0
+        if self._quiet > self._LONGEST_S:
+            how = "paused" if player.paused else "lowered"
+            self.fail(f"the agent is {how} for {self._LONGEST_S} s of the caller's silence")
+
+    def finish(self) -> None:
+        if self._open:
+            self.fail(f"the call is over, and response {self._open} is not")
+
+
+class ProtectedIsHeard(Promise):
+    """Protected speech is heard to its end. Only the end of the call and a broken voice or line
+    excuse it."""
+
+    name = "8 protected speech is heard to its end"
+    __slots__ = ("_excused", "_live")
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._live = world.setup.greeting_protected and bool(world.setup.greeting)
+        self._excused = False
+
+    def watches(self) -> dict[type, Callable[[Any], None]]:
+        if not self._live:
+            return {}
+        return {
+            e.CallEnded: self._excuse,
+            e.SynthesisFailed: self._excuse,
+            c.DuckAudio: self._on_touch,
+            c.PauseAudio: self._on_touch,
+            c.FlushAudio: self._on_touch,
+            c.ReportResponse: self._on_report,
+        }
+
+    def _excuse(self, event: e.Event) -> None:
+        self._excused = True
+
+    def _on_touch(self, command: c.Command) -> None:
+        if self._live and not self._excused and self.world.tts.troubled_ms < 0:
+            self.fail(f"{type(command).__name__} during the protected greeting")
+
+    def _on_report(self, command: c.ReportResponse) -> None:
+        if command.response_id != 1 or command.status == "in_progress":
+            return
+        self._live = False
+        if command.status == "completed" and command.heard != self.world.setup.greeting:
+            self.fail(f"of the protected greeting only {command.heard!r} was heard")
