@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -15,7 +16,7 @@ from rich.table import Table
 
 from antiphon.agent.default import default_agent
 from antiphon.agent.load import load_agent
-from antiphon.audio.wav import StereoWavWriter, read_audio
+from antiphon.audio.wav import StereoWavWriter, read_pcm
 from antiphon.channels.wav import Plan, WavCall, WavDriver
 from antiphon.session.clock import RealClock, StreamClock
 from antiphon.session.supervisor import Supervisor
@@ -36,7 +37,7 @@ class Transcript:
         self._console, self._events = console, events
         self.latencies: list[dict[str, Any]] = []
         self.answered = False
-        self.now_ms = lambda: 0
+        self.now_ms: Callable[[], int] = lambda: 0
 
     def notice(self, event: dict[str, Any]) -> None:
         """Take one event of the session (docs/events.md)."""
@@ -113,7 +114,7 @@ def call(
     ] = None,
 ) -> None:
     """Play recordings to an agent and show what happens. Exit code 0 when the agent answered."""
-    plan = Plan([read_audio(path, INPUT_RATE_HZ) for path in wav], barge_in_ms=barge_in_ms)
+    plan = Plan([read_pcm(path, INPUT_RATE_HZ) for path in wav], barge_in_ms=barge_in_ms)
     with contextlib.ExitStack() as stack:
         events = stack.enter_context(json_.open("w", encoding="utf-8")) if json_ else None
         writer = stack.enter_context(StereoWavWriter(record, INPUT_RATE_HZ)) if record else None

@@ -248,7 +248,7 @@ class _SegmentAudio:
         return self._resampler.push(self._trimmer.push(pcm))
 
     def flush(self) -> bytes:
-        return self._resampler.push(self._trimmer.flush()) + self._resampler.flush()
+        return self._resampler.push(self._trimmer.finish()) + self._resampler.flush()
 
     def due(self) -> bool:
         """Whether the engine should be told of new audio."""
@@ -259,7 +259,7 @@ class _SegmentAudio:
 
     def shifted_words(self) -> tuple[Word, ...]:
         """The words with the trimmed silence taken off their times."""
-        off = self._trimmer.trimmed_ms
+        off = self._trimmer.removed_lead_ms
         return tuple(
             Word(w.text, max(0, w.start_ms - off), max(0, w.end_ms - off), w.confidence)
             for w in self.words
