@@ -1,6 +1,12 @@
-"""The agent's flow: a conversation led by rules."""
+"""The agent's flow: a conversation led by rules, as a pure function of its messages."""
 
 from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from antiphon.agent.flow_config import (
     CheckConfig,
@@ -9,5 +15,81 @@ from antiphon.agent.flow_config import (
     IntentConfig,
     SlotConfig,
 )
+from antiphon.agent.flow_sentences import sentences
+from antiphon.agent.flow_state import Phase, State, Steps
+from antiphon.agent.flow_understand import Understanding
+from antiphon.providers.base import FlowReply
+from antiphon.types import Message
 
-__all__ = ["CheckConfig", "FlowConfig", "FlowSays", "IntentConfig", "SlotConfig"]
+__all__ = [
+    "CheckConfig",
+    "Expectation",
+    "Flow",
+    "FlowConfig",
+    "FlowSays",
+    "IntentConfig",
+    "SlotConfig",
+]
+
+CACHED_STATES = 512
+"""Prefixes of conversations whose fold is kept: a few dozen calls with their last messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the flow expects to hear next; `slot` names what it asked for."""
+
+    kind: Literal["open", "yes_no", "choice", "number", "name", "date", "time", "text"]
+    slot: str = ""
+
+
+class Flow:
+    """Answers from a FlowConfig. Shared by all calls; keeps nothing but a bounded cache."""
+
+    def __init__(self, config: FlowConfig) -> None:
+        self._config = config
+        self._steps = Steps(config, Understanding(config))
+        self._cache: OrderedDict[bytes, State] = OrderedDict()
+
+    def reply(self, messages: Sequence[Message]) -> FlowReply:
+        """What to say, or which tool to call, after these messages. Never empty."""
+        last = self._state(messages).last
+        return last if last.text or last.tool_calls else FlowReply(self._config.help)
+
+    def expects(self, messages: Sequence[Message]) -> Expectation:
+        """What the caller is likely to say after these messages."""
+        state = self._state(messages)
+        if state.phase in (Phase.CONFIRMING, Phase.FAILED):
+            return Expectation("yes_no")
+        if state.phase is Phase.FILLING and state.asked:
+            slot = self._config.intents[state.intent].slots[state.asked]
+            return Expectation(slot.kind, state.asked)
+        return Expectation("open")
+
+    def sentences(self, limit: int = 12_000, seed: int = 0) -> tuple[str, ...]:
+        """Things that callers are likely to say, for a recogniser's language model: about `limit`
+        samples, in which repetition is weight. The same seed gives the same samples."""
+        return sentences(self._config, limit, seed)
+
+    def vocabulary(self) -> tuple[str, ...]:
+        """All words of the sentences, sorted."""
+        return tuple(sorted({w for text in self.sentences() for w in text.split()}))
+
+    def _state(self, messages: Sequence[Message]) -> State:
+        """The fold of the messages, from the longest prefix that is still known."""
+        keys: list[bytes] = []
+        digest = hashlib.sha256()
+        for message in messages:
+            digest.update(repr((message.role, message.content, message.tool_call_id)).encode())
+            digest.update(repr([call.tool_call_id for call in message.tool_calls]).encode())
+            keys.append(digest.digest())
+        done = next((n for n in range(len(keys), 0, -1) if keys[n - 1] in self._cache), 0)
+        state = self._cache[keys[done - 1]] if done else State()
+        for message, key in zip(messages[done:], keys[done:], strict=True):
+            # An id made of the whole history: the same messages give the same call, and a call
+            # that was planned for other words can never be mistaken for it.
+            state = self._steps.step(state, message, f"flow_{key.hex()[:16]}")
+            self._cache[key] = state
+            if len(self._cache) > CACHED_STATES:
+                self._cache.popitem(last=False)
+        return state

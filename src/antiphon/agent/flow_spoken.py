@@ -15,29 +15,37 @@ from datetime import date
 from dateutil.relativedelta import FR, MO, SA, SU, TH, TU, WE, relativedelta, weekday
 from num2words import num2words
 
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 UNITS = {
     w: n
     for n, w in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen".split()
+        _words(
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+            "fifteen sixteen seventeen eighteen nineteen"
+        )
     )
 }
 TENS = {
     w: 10 * n
-    for n, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+    for n, w in enumerate(_words("twenty thirty forty fifty sixty seventy eighty ninety"), 2)
 }
 ORDINALS = {str(num2words(n, to="ordinal")).replace("-", " "): n for n in range(1, 32)}
 MONTHS = {
     w: n
     for n, w in enumerate(
-        "january february march april may june july august september october november "
-        "december".split(),
+        _words(
+            "january february march april may june july august september october november december"
+        ),
         1,
     )
 }
 DAYS: dict[str, weekday] = dict(
     zip(
-        "monday tuesday wednesday thursday friday saturday sunday".split(),
+        _words("monday tuesday wednesday thursday friday saturday sunday"),
         (MO, TU, WE, TH, FR, SA, SU),
         strict=True,
     )
@@ -321,8 +329,9 @@ def say_date(day: date) -> str:
 
 # ---- samples -------------------------------------------------------------------------------
 
-FIRST_NAMES = (
-    "james john robert michael william david richard joseph thomas charles daniel matthew anthony "
+FIRST_NAMES = _words(
+    "james john robert michael william david richard joseph thomas charles daniel matthew "
+    "anthony "
     "mark steven paul andrew joshua kevin brian george edward jason jeffrey ryan jacob gary eric "
     "jonathan stephen larry justin scott brandon benjamin samuel frank gregory raymond patrick "
     "alexander jack dennis jerry peter henry adam nathan zachary simon oliver martin tom sam ben "
@@ -331,15 +340,15 @@ FIRST_NAMES = (
     "rebecca laura helen sharon cynthia kathleen amy angela anna ruth brenda nicole katherine "
     "samantha christine emma catherine virginia rachel carolyn janet maria heather diane julie "
     "olivia sophia isabella alice claire jane kate lucy hannah eva nina"
-).split()
-LAST_NAMES = (
+)
+LAST_NAMES = _words(
     "smith johnson williams brown jones garcia miller davis rodriguez martinez hernandez lopez "
     "gonzalez wilson anderson thomas taylor moore jackson martin lee perez thompson white harris "
     "sanchez clark ramirez lewis robinson walker young allen king wright scott torres nguyen hill "
     "flores green adams nelson baker hall rivera campbell mitchell carter roberts turner phillips "
     "evans parker collins edwards stewart morris murphy cook rogers morgan cooper peterson bailey "
     "reed kelly howard kim cox ward richardson watson brooks wood james bennett gray hughes price"
-).split()
+)
 
 
 def sample_name(rng: random.Random) -> str:

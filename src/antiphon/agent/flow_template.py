@@ -71,7 +71,7 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 
 def parse_template(text: str) -> Template:
     """Parse one phrase or sentence; raise ValueError that quotes it."""
-    tokens = [m for m in _TOKEN.finditer(text)]
+    tokens = list(_TOKEN.finditer(text))
     if bad := next((m for m in tokens if m.group(5)), None):
         raise ValueError(f"{text!r}: unexpected {bad.group(5)!r} at {bad.start() + 1}")
     options, rest = _parse_options(tokens, 0, text)
