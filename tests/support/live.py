@@ -53,12 +53,15 @@ async def serving(
 
 @asynccontextmanager
 async def chromium(
-    microphone: Path | None = None, *, allowed: bool = True
+    microphone: Path | None = None, *, allowed: bool = True, device: bool = True
 ) -> AsyncIterator[Browser]:
-    """Debian's Chromium. `microphone` is a WAV that is played once as what the caller says."""
+    """Debian's Chromium. `microphone` is a WAV that is played once as what the caller says; not
+    `allowed`: the caller refuses; no `device`: there is none."""
     args = list(CHROMIUM_ARGS)
+    if device:
+        args.append("--use-fake-device-for-media-stream")
     if allowed:
-        args += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+        args.append("--use-fake-ui-for-media-stream")
     if microphone is not None:
         args.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
     async with async_playwright() as playwright:

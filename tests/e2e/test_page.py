@@ -1,0 +1,163 @@
+"""The page in Chromium, against a session that hums: what works without speech recognition."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.async_api import Page
+from tests.e2e.capture import record, spectrum_peak_hz
+from tests.support.fake_host import TONE_HZ, FakeHost
+from tests.support.live import chromium, serving
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def silence(tmp_path: Path) -> Path:
+    path = tmp_path / "silence.wav"
+    soundfile.write(path, np.zeros(16_000 * 30, np.int16), 16_000)
+    return path
+
+
+@pytest.fixture
+def burst(tmp_path: Path) -> Path:
+    """Two seconds of nothing, one of noise, nothing again."""
+    rng = np.random.default_rng(1)
+    samples = np.zeros(16_000 * 20, np.int16)
+    samples[32_000:48_000] = rng.normal(0, 4000, 16_000)
+    path = tmp_path / "burst.wav"
+    soundfile.write(path, samples, 16_000)
+    return path
+
+
+async def open_page(page: Page, url: str) -> list[str]:
+    """Load the page; returns the list in which its errors gather."""
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    await page.goto(url)
+    await page.wait_for_selector("#talk:not([disabled])")
+    return problems
+
+
+async def call(page: Page) -> None:
+    await page.click("#talk")
+    await page.wait_for_selector("[data-phase=call]", timeout=10_000)
+
+
+async def test_a_call_is_heard_and_written_down(silence: Path) -> None:
+    host = FakeHost()
+    async with serving(host) as url, chromium(silence) as browser:
+        page = await browser.new_page()
+        problems = await open_page(page, url)
+        await call(page)
+        assert int(await page.evaluate("document.documentElement.dataset.connectMs")) < 1_000
+        await page.wait_for_selector(".agent-line >> text=Hello, this is the cafe.")
+        host.sessions[0].on_text("hum something rather long for me, if you would be so kind")
+        pcm, rate = await record(page, 1.5)
+        assert abs(spectrum_peak_hz(pcm, rate) - TONE_HZ) < 10
+        await page.fill("#message", "enough")
+        await page.press("#message", "Enter")
+        await page.wait_for_selector(".cut .note >> text=interrupted")
+        await page.wait_for_selector(".user-line >> text=enough")
+        assert host.sessions[0].texts[-1] == "enough"
+        await page.keyboard.press("Escape")
+        await page.wait_for_selector("[data-phase=idle]")
+        await page.wait_for_selector(".mark-line >> text=The call ended")
+        assert await page.evaluate("document.body.dataset.ended") == "caller hung up"
+        async with asyncio.timeout(1):
+            await host.sessions[0].wait_closed()
+        assert not problems
+
+
+async def test_the_microphone_arrives_and_interrupts(burst: Path) -> None:
+    host = FakeHost()
+    async with serving(host) as url, chromium(burst) as browser:
+        page = await browser.new_page()
+        problems = await open_page(page, url)
+        await call(page)
+        await page.wait_for_selector(".user-line >> text=something was said")
+        await page.wait_for_selector(".agent-line >> text=I heard")
+        session = host.sessions[0]
+        assert session.items == 1
+        assert session.heard_frames > 50
+        assert not problems
+
+
+async def test_a_page_closed_in_mid_sentence_ends_its_call(silence: Path) -> None:
+    host = FakeHost()
+    async with serving(host) as url, chromium(silence) as browser:
+        page = await browser.new_page()
+        await open_page(page, url)
+        await call(page)
+        await page.wait_for_selector(".agent-line .words >> text=Hello")
+        await page.close(run_before_unload=True)
+        async with asyncio.timeout(2):
+            await host.sessions[0].wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("device", "sentence"),
+    [(True, "The microphone is not allowed."), (False, "No microphone was found.")],
+)
+async def test_without_a_microphone_text_works(device: bool, sentence: str) -> None:
+    host = FakeHost()
+    async with serving(host) as url, chromium(allowed=False, device=device) as browser:
+        page = await browser.new_page()
+        problems = await open_page(page, url)
+        await page.click("#talk")
+        await page.wait_for_selector(f"#problem >> text={sentence}")
+        assert await page.get_attribute("#problem", "role") == "alert"
+        assert not host.sessions
+        await page.click("#problem-type")
+        await page.keyboard.type("two lattes")
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector(".user-line >> text=two lattes")
+        await page.wait_for_selector(".agent-line >> text=You wrote two lattes.")
+        assert host.sessions[0].call.channel == "text"
+        assert await page.is_hidden("#problem")
+        assert not problems
+
+
+async def test_a_full_server_and_a_dead_one_are_explained(silence: Path) -> None:
+    host = FakeHost(max_calls=0)
+    async with serving(host) as url, chromium(silence) as browser:
+        page = await browser.new_page()
+        await open_page(page, url)
+        await page.click("#talk")
+        await page.wait_for_selector("#problem >> text=All 0 lines are busy")
+        await page.fill("#message", "hello")
+        await page.press("#message", "Enter")
+        await page.wait_for_selector("#problem >> text=No line is free")
+        await page.route("**/api/voice/offer", lambda route: route.abort())
+        await page.click("#talk")
+        await page.wait_for_selector("#problem >> text=cannot be reached")
+
+
+async def test_the_page_by_keyboard_on_a_telephone(silence: Path) -> None:
+    host = FakeHost()
+    async with serving(host) as url, chromium(silence) as browser:
+        context = await browser.new_context(viewport={"width": 360, "height": 640})
+        page = await context.new_page()
+        await open_page(page, url)
+        await page.keyboard.press("t")
+        await page.wait_for_selector("[data-phase=call]")
+        await page.keyboard.press("m")
+        assert await page.get_attribute("#mute", "aria-pressed") == "true"
+        await page.keyboard.press("/")
+        assert await page.evaluate("document.activeElement.id") == "message"
+        await page.wait_for_selector(".agent-line >> text=Hello, this is the cafe.")
+        spoken = await page.text_content("#spoken")
+        assert spoken == "Cafe: Hello, this is the cafe."
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        assert width == 360
+        unlabelled = await page.evaluate(
+            "[...document.querySelectorAll('button, input, select')]"
+            ".filter(e => e.checkVisibility() && !e.textContent.trim() && !e.labels?.length).length"
+        )
+        assert unlabelled == 0
+        await context.close()
