@@ -6,7 +6,7 @@ reason that a reviewer accepts.
 
 from __future__ import annotations
 
-LONG_MODULES: dict[str, int] = {"engine/agent_turn.py": 472}
+LONG_MODULES: dict[str, int] = {"engine/agent_turn.py": 500}
 """Module -> lines that it has today."""
 
 LONG_FUNCTIONS: dict[str, int] = {}
@@ -27,12 +27,13 @@ SPAWNS: dict[str, str] = {
 """`module:function` that starts a task outside session/ -> why it must."""
 
 BROAD_EXCEPT: dict[str, str] = {
-    "agent/load.py:_import_file": "runs a user's file; its error is shown with the agent's line",
-    "agent/load.py:_import_module": "runs a user's module; its error is shown likewise",
     "agent/tool.py:_in_thread.work": "outermost frame of a thread that runs a user's function",
     "agent/tool.py:run_tool": "runs a user's function; the model is told its error",
     "channels/webrtc.py:WebRtcCall._read_frame": "outermost frame of ours in aiortc's sender",
     "channels/webrtc.py:WebRtcCall.run": "outermost frame of a call; other calls go on",
+    "providers/tts/_flite_ctypes.py:FliteLibrary._on_stream": "outermost frame in a C callback",
+    "providers/tts/flite.py:_Job.run": "outermost frame of a worker thread",
+    "session/session.py:Session._post": "outermost frame of a call's events; other calls go on",
 }
 """`module:function` that catches every exception -> the outermost frame that it is."""
 

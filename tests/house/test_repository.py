@@ -67,11 +67,11 @@ def test_shipped_models_and_recordings_have_their_licence_beside_them(files: lis
 def test_tests_mirror_the_source() -> None:
     missing = []
     for module in modules():
-        if module.key.endswith(("__init__.py", "__main__.py")) or not has_code(module):
+        name = module.key.rpartition("/")[2]
+        # A private module is a part of the one beside it, and tested through that.
+        if name.startswith("_") or not has_code(module):
             continue
-        room, _, stem = f"/{module.key.removesuffix('.py')}".rpartition("/")
-        places = [ROOT / "tests" / part / f"test_{stem}.py" for part in _folders(room)]
-        if not any(place.exists() for place in places):
+        if not any((ROOT / "tests" / place).exists() for place in places(module.key)):
             missing.append(module.key)
     assert not set(missing) - set(exceptions.UNTESTED), f"no test module: {missing}"
     stale = sorted(set(exceptions.UNTESTED) - set(missing))
@@ -87,10 +87,15 @@ def has_code(module: Module) -> bool:
     return any(does(line) for _, function in functions(module) for line in function.body)
 
 
-def _folders(room: str) -> list[str]:
-    """Where the tests of a room may lie: providers/llm in tests/providers too."""
-    parts = room.strip("/").split("/")
-    return ["/".join(parts[: n + 1]) for n in range(len(parts))]
+def places(key: str) -> list[str]:
+    """Where the tests of a module may lie. `agent/flow_state.py` is a part of the flow, so that
+    test_flow.py will do; `providers/stt/x.py` may be tested in tests/providers, too."""
+    *rooms, stem = key.removesuffix(".py").split("/")
+    parts = stem.split("_")
+    stems = ["_".join(parts[: n + 1]) for n in range(len(parts))]
+    folders = ["/".join(rooms[: n + 1]) for n in range(len(rooms))] or ["."]
+    found = [f"{folder}/test_{name}.py" for folder in folders for name in stems]
+    return [*found, *(f"{folder}/test_{rooms[-1]}.py" for folder in folders if rooms)]
 
 
 def test_the_package_is_typed() -> None:

@@ -79,14 +79,14 @@ def test_only_the_session_starts_tasks() -> None:
 
 
 def is_broad(handler: ast.ExceptHandler) -> bool:
-    """Catches everything and does not raise it again."""
+    """Catches everything and does not raise it again, or something else because of it."""
     kind = handler.type
     names = kind.elts if isinstance(kind, ast.Tuple) else [kind]
     every = {"Exception", "BaseException"}
     if not any(n is None or (isinstance(n, ast.Name) and n.id in every) for n in names):
         return False
     last = handler.body[-1]
-    return not (isinstance(last, ast.Raise) and last.exc is None)
+    return not (isinstance(last, ast.Raise) and (last.exc is None or last.cause is not None))
 
 
 def test_everything_is_caught_only_in_outermost_frames() -> None:
