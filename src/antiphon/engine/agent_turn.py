@@ -331,8 +331,8 @@ class AgentTurn:
         if response is None or not response.audible:
             return
         response.played(event.played_ms, self._floor.now_ms)
-        done = response.played_ms >= response.audio_ms
-        response.state = ResponseState.WAITING if done else ResponseState.SPEAKING
+        waiting = response.played_ms >= response.audio_ms and response.unfinished
+        response.state = ResponseState.WAITING if waiting else ResponseState.SPEAKING
         self._report_heard(response)
 
     def on_playback_ended(self, event: e.PlaybackEnded) -> None:
@@ -353,8 +353,8 @@ class AgentTurn:
             self._close(response)
 
     def _report_heard(self, response: Response) -> None:
-        words = response.heard().split()
-        if len(words) > response.reported_words:
+        if response.heard_count() > response.reported_words:
+            words = response.heard().split()
             text = " ".join(words[response.reported_words :])
             response.reported_words = len(words)
             self._floor.out.append(ReportHeard(response.response_id, text))

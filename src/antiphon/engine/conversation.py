@@ -43,12 +43,13 @@ _SETTLE_LIMIT = 50
 class Conversation:
     """One call's conversation. See the module."""
 
-    __slots__ = ("_agent", "_deaf", "_floor", "_handlers", "_last_state", "_misheard")
+    __slots__ = ("_agent", "_deadline", "_deaf", "_floor", "_handlers", "_last_state", "_misheard")
 
     def __init__(self, setup: Setup) -> None:
         self._floor = Floor(setup)
         self._agent = AgentTurn(self._floor)
         self._misheard = 0
+        self._deadline: Deadline | None = None
         self._deaf = False  # speech recognition is gone
         self._last_state: tuple[UserState, AgentState] | None = None
         agent = self._agent
@@ -98,8 +99,7 @@ class Conversation:
     @property
     def deadline(self) -> Deadline | None:
         """The next moment at which a DeadlineReached is wanted, and why; None: never."""
-        due = self._next_due()
-        return None if due is None else due[0]
+        return self._deadline
 
     @property
     def ended(self) -> bool:
@@ -117,11 +117,11 @@ class Conversation:
     def agent_state(self) -> AgentState:
         """What the agent is doing."""
         response = self._floor.response
-        if response is None:
+        if response is None or response.state is ResponseState.FLUSHING:
             return AgentState.LISTENING
         if self._floor.overlap is Overlap.PAUSED:
             return AgentState.PAUSED
-        if response.state in (ResponseState.SPEAKING, ResponseState.FLUSHING):
+        if response.state is ResponseState.SPEAKING:
             return AgentState.SPEAKING
         return AgentState.THINKING
 
@@ -367,6 +367,7 @@ class Conversation:
         for _ in range(_SETTLE_LIMIT):
             self._decide_overlap()
             due = self._next_due()
+            self._deadline = None if due is None else due[0]
             if due is None or due[0].at_ms > self._floor.now_ms:
                 break
             due[1]()

@@ -93,7 +93,9 @@ class History:
         for step, text in zip(steps, heard, strict=True):
             step.text = text
         if steps and interrupted:
-            steps[-1].interrupted = True
+            # Marked where the LLM sees it: at the last words that were heard.
+            audible = [step for step in steps if step.text]
+            (audible or steps)[-1].interrupted = True
 
     def messages(self) -> tuple[Message, ...]:
         """The conversation as messages, oldest first, without a system message."""

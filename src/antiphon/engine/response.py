@@ -27,24 +27,29 @@ class ResponseState(Enum):
 class Segment:
     """A piece of text given to the voice, and what is known about its audio."""
 
-    __slots__ = ("duration_ms", "step", "text", "whole", "words")
+    __slots__ = ("duration_ms", "step", "text", "whole", "words", "written")
 
     def __init__(self, text: str, step: int) -> None:
         self.text, self.step = text, step
+        self.written = text.split()
         self.words: tuple[Word, ...] = ()
         self.duration_ms = 0
         self.whole = False
 
     def heard(self, played_ms: int) -> list[str]:
         """Return the words heard when `played_ms` of the segment's audio have been played."""
-        written = self.text.split()
+        return self.written[: self.heard_count(played_ms)]
+
+    def heard_count(self, played_ms: int) -> int:
+        """How many words those are."""
+        written = self.written
         if self.whole and played_ms >= self.duration_ms:
-            return written
+            return len(written)
         if played_ms <= 0:
-            return []
+            return 0
         if self.words:
             count = sum(1 for w in self.words if w.start_ms + w.end_ms <= 2 * played_ms)
-            return written[: round(count * len(written) / len(self.words))]
+            return round(count * len(written) / len(self.words))
         length_ms = self.duration_ms if self.whole else self._expected_ms()
         reach = len(self.text) * played_ms / length_ms
         count, position = 0, 0.0
@@ -53,7 +58,7 @@ class Segment:
                 break
             count += 1
             position += len(word) + 1
-        return written[:count]
+        return count
 
     def _expected_ms(self) -> int:
         return max(self.duration_ms, len(self.text) * _MS_PER_CHARACTER)
@@ -143,6 +148,11 @@ class Response:
         return any(not s.whole for s in self.segments)
 
     @property
+    def unfinished(self) -> bool:
+        """Whether more audio may come."""
+        return not self.synthesis_ended or self.voice_busy
+
+    @property
     def working(self) -> bool:
         """Whether more text may come."""
         return self.generating or bool(self.open_tools)
@@ -183,20 +193,31 @@ class Response:
                 before_ms += segment.duration_ms
         return [" ".join(words) for words in texts]
 
+    def heard_count(self) -> int:
+        """How many words were heard of it in all."""
+        count, before_ms = 0, 0
+        if self.audible:
+            for segment in self.segments:
+                count += segment.heard_count(self.played_ms - before_ms)
+                if not segment.whole or self.played_ms < before_ms + segment.duration_ms:
+                    break
+                before_ms += segment.duration_ms
+        return count
+
     def heard(self) -> str:
         """What was heard of it in all."""
         return " ".join(text for text in self.heard_steps() if text)
 
     def unheard(self) -> str:
         """What was given to the voice and not heard."""
-        words = " ".join(s.text for s in self.segments).split()
-        return " ".join(words[len(self.heard().split()) :])
+        words = [word for segment in self.segments for word in segment.written]
+        return " ".join(words[self.heard_count() :])
 
     def asked(self) -> bool:
         """Whether the caller has (nearly) heard a question at its end."""
         if self.working or not self.segments or not self.segments[-1].text.endswith("?"):
             return False
-        return len(self.unheard().split()) <= 2
+        return sum(len(s.written) for s in self.segments) - self.heard_count() <= 2
 
     def latency(self) -> tuple[tuple[str, int], ...]:
         """From the end of speech to the first sound, in parts that sum to the whole."""

@@ -26,6 +26,7 @@ class _Part:
         "begun_ms",
         "complete",
         "confidence",
+        "ended",
         "revision",
         "text",
         "utterance_id",
@@ -37,6 +38,7 @@ class _Part:
         self.answered = 0  # revision of the newest final transcript
         self.text = ""
         self.confidence = 1.0
+        self.ended = utterance_id == 0  # nothing is transcribed for it any more
         self.complete: float | None = None
 
     @property
@@ -108,7 +110,7 @@ class UserTurn:
         part.answered = revision
         part.text, part.confidence, part.complete = text, confidence, complete
         if part is not self._parts[-1]:
-            self.out.append(EndUtterance(utterance_id))
+            self._end_part(part)
         return True
 
     def typed(self, text: str, at_ms: int) -> None:
@@ -134,8 +136,7 @@ class UserTurn:
     def close(self) -> None:
         """The turn is over. Speech that goes on belongs to a new turn, from now on."""
         for part in self._parts:
-            if part.utterance_id and (part is self._parts[-1] or not part.final):
-                self.out.append(EndUtterance(part.utterance_id))
+            self._end_part(part)
         self._parts = []
         self.source = "speech"
         self.phase = Phase.IDLE
@@ -217,6 +218,11 @@ class UserTurn:
         # The utterance under way stays the last part: it is the one that goes on.
         under_way = self.phase is Phase.SPEAKING
         self._parts.insert(len(self._parts) - under_way, part)
+
+    def _end_part(self, part: _Part) -> None:
+        if not part.ended:
+            part.ended = True
+            self.out.append(EndUtterance(part.utterance_id))
 
     def _finalize(self, part: _Part) -> None:
         part.revision += 1
