@@ -113,8 +113,12 @@ class Llm:
                 return
             yield delay_ms, event
             delay_ms = between(rng, 10, 80)
-            repeatable = isinstance(event, ToolRequested | GenerationEnded)
-            if repeatable and rng.random() < faults.duplicates:
+            # The end of a generation is not repeated when another one may follow: they have the
+            # same id, and the session reads one stream at a time.
+            last = isinstance(event, GenerationEnded) and not any(
+                isinstance(other, ToolRequested) for other in events
+            )
+            if (last or isinstance(event, ToolRequested)) and rng.random() < faults.duplicates:
                 yield 1, event
 
     def _events(self, response_id: int) -> list[Event]:

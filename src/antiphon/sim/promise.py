@@ -9,8 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from antiphon.errors import IllegalEvent
+
 if TYPE_CHECKING:
     from antiphon.sim.world import World
+
+
+ENGINE_BUGS = (
+    IllegalEvent,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What an engine with a bug raises."""
 
 
 class Broken(Exception):

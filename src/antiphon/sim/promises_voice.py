@@ -147,17 +147,25 @@ class OneSpeaks(Promise):
     """At most one response is under way or speaks. Lowered or paused always has a way out."""
 
     name = "4 one speaks, and never stays paused"
-    __slots__ = ("_open", "_quiet")
+    __slots__ = ("_held_ms", "_open")
 
-    _LONGEST_S = 3
+    _LONGEST_MS = 3000
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._open: set[int] = set()
-        self._quiet = 0  # seconds for which it was lowered though the caller was silent
+        self._held_ms = 0  # when the agent was lowered or paused last
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
-        return {c.ReportResponse: self._on_report, c.PlayAudio: self._on_play}
+        return {
+            c.ReportResponse: self._on_report,
+            c.PlayAudio: self._on_play,
+            c.DuckAudio: self._on_held,
+            c.PauseAudio: self._on_held,
+        }
+
+    def _on_held(self, command: c.Command) -> None:
+        self._held_ms = self.world.now_ms
 
     def _on_report(self, command: c.ReportResponse) -> None:
         if command.status != "in_progress":
@@ -177,11 +185,12 @@ class OneSpeaks(Promise):
 
     def tick(self) -> None:
         player, caller = self.world.player, self.world.caller
-        stuck = (player.paused or player.ducked) and not caller.vad_speaking
-        self._quiet = self._quiet + 1 if stuck and not player.dead else 0
-        if self._quiet > self._LONGEST_S:
+        if player.dead or caller.vad_speaking or not (player.paused or player.ducked):
+            return
+        since_ms = max(self._held_ms, caller.quiet_from_ms)
+        if self.world.now_ms - since_ms > self._LONGEST_MS:
             how = "paused" if player.paused else "lowered"
-            self.fail(f"the agent is {how} for {self._LONGEST_S} s of the caller's silence")
+            self.fail(f"the caller is silent and the agent still {how} since {since_ms} ms")
 
     def finish(self) -> None:
         if self._open:

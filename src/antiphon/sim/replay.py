@@ -14,7 +14,8 @@ from typing import Any
 from antiphon.engine import codec
 from antiphon.engine.conversation import Conversation
 from antiphon.engine.policy import Setup
-from antiphon.errors import IllegalEvent, UserFacingError
+from antiphon.errors import UserFacingError
+from antiphon.sim.promise import ENGINE_BUGS
 from antiphon.sim.world import Trace, World
 
 
@@ -56,7 +57,7 @@ def read_trace(path: Path) -> tuple[Setup, Trace]:
 def replay(path: Path) -> Difference | None:
     """Feed the events of a trace to the engine; return where it decides differently now.
 
-    An event that the engine refuses counts as one command of type IllegalEvent.
+    An event that the engine refuses counts as one command with the type of the exception.
 
     Raises:
         UserFacingError: not a trace; says which line is wrong.
@@ -72,8 +73,8 @@ def replay(path: Path) -> Difference | None:
         got: list[Any]
         try:
             got = [codec.encode(command) for command in engine.handle(event)]
-        except IllegalEvent as error:
-            got = [{"type": "IllegalEvent", "message": str(error)}]
+        except ENGINE_BUGS as error:
+            got = [{"type": type(error).__name__, "message": str(error)}]
         if recorded != got:
             return Difference(number, step["event"], recorded, got)
     return None

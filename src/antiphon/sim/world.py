@@ -16,13 +16,20 @@ from antiphon.engine import commands as c
 from antiphon.engine.conversation import Conversation
 from antiphon.engine.events import CallEnded, CallStarted, DeadlineReached, Event
 from antiphon.engine.floor import Deadline
-from antiphon.engine.policy import Setup
+from antiphon.engine.policy import (
+    DeadAir,
+    Endpointing,
+    Interruption,
+    Setup,
+    Silence,
+    TurnPolicy,
+)
 from antiphon.sim.caller import Caller, Plan, between, draw_plan
 from antiphon.sim.faults import Faults, draw_faults
 from antiphon.sim.invariants import Promises
 from antiphon.sim.llm import Llm, Tools
 from antiphon.sim.player import Player
-from antiphon.sim.promise import Broken
+from antiphon.sim.promise import ENGINE_BUGS, Broken
 from antiphon.sim.stt import Stt
 from antiphon.sim.tts import Tts
 
@@ -42,9 +49,20 @@ _GREETING = "Hello, this is the front desk. This call is recorded. How can I hel
 def draw_setup(rng: Random) -> Setup:
     """The agent of one world."""
     greeting = _GREETING if rng.random() < 0.6 else ""
+    protected = rng.random() < 0.4
+    policy = TurnPolicy()
+    if rng.random() < 0.25:
+        # Limits that are seldom reached come close.
+        policy = TurnPolicy(
+            Endpointing(max_utterance_ms=5000),
+            Interruption(backchannel_max_ms=between(rng, 300, 1200)),
+            DeadAir(tool_rounds=between(rng, 1, 3), tool_deadline_ms=2500),
+            Silence(check_in_ms=between(rng, 3000, 6000), max_call_ms=between(rng, 15_000, 60_000)),
+        )
     return Setup(
         greeting=greeting,
-        greeting_protected=rng.random() < 0.4,
+        greeting_protected=protected,
+        policy=policy,
         tool_deadlines=(("lookup", 3000), ("book", 8000)),
     )
 
@@ -219,7 +237,7 @@ class World:
             commands = self.engine.handle(event)
             self.trace.append((event, commands))
             self.deadline = deadline = self.engine.deadline
-        except Exception as error:
+        except ENGINE_BUGS as error:
             self.trace.append((event, []))
             raise Broken("the engine never raises", self.now_ms, repr(error)) from error
         self._deadline_ms = None if deadline is None else deadline.at_ms

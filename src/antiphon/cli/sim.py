@@ -1,0 +1,117 @@
+"""`antiphon sim`: simulated conversations, and whether the engine keeps its promises in them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from antiphon.errors import UserFacingError
+from antiphon.sim.faults import FAULT_NAMES, parse_faults
+from antiphon.sim.replay import write_trace
+from antiphon.sim.run import Outcome, Stats, run_many, run_world
+from antiphon.sim.script import script_lines
+
+
+def sim(
+    seeds: Annotated[int, typer.Option(help="Number of conversations.", min=1)] = 1000,
+    start: Annotated[int, typer.Option(help="First seed.", min=0)] = 0,
+    faults: Annotated[
+        str, typer.Option(help=f"all, none, or a list of: {', '.join(FAULT_NAMES)}.")
+    ] = "all",
+    processes: Annotated[int, typer.Option(help="Processes to share the work.", min=1)] = 1,
+    keep_going: Annotated[
+        bool, typer.Option(help="Run all seeds, also after a broken promise.")
+    ] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write the trace of a seed that breaks a promise, or of the only seed. "
+            "A broken one is always written, to sim-SEED.jsonl where nothing is named."
+        ),
+    ] = None,
+) -> None:
+    """Simulate conversations with all sorts of callers and faults, and check every promise.
+
+    The same seed is the same conversation, on any machine. Exit code 1 when a promise breaks: the
+    first one is printed as a readable script, and its trace is written.
+    """
+    try:
+        names = parse_faults(faults)
+    except ValueError as error:
+        raise UserFacingError(f"--faults: {error}") from error
+    begun = time.monotonic()
+    total, broken = _run(range(start, start + seeds), names, processes, keep_going)
+    if not broken:
+        print(_summary(total, time.monotonic() - begun, start))
+        if trace is not None and seeds == 1:
+            _write(trace, start, names)
+        return
+    _tell(broken[0], faults, names, trace)
+    for outcome in broken[1:]:
+        print(f"seed {outcome.seed}: {outcome.violation}")
+    print(f"{len(broken)} of {total.worlds} conversations broke a promise.", file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def _run(
+    seeds: range, faults: tuple[str, ...], processes: int, keep_going: bool
+) -> tuple[Stats, list[Outcome]]:
+    total = Stats()
+    broken: list[Outcome] = []
+    progress = Progress(
+        TextColumn("conversations"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[broken]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    with progress:
+        task = progress.add_task("", total=len(seeds), broken="")
+        for batch in run_many(seeds, faults, processes):
+            total += batch.stats
+            broken.extend(batch.broken)
+            told = f"{len(broken)} broken" if broken else ""
+            progress.update(task, completed=total.worlds, broken=told)
+            if broken and not keep_going:
+                break
+    return total, broken
+
+
+def _summary(total: Stats, seconds: float, start: int) -> str:
+    hours = total.call_ms / 3_600_000
+    return (
+        f"{total.worlds:,} conversations (seeds {start} to {start + total.worlds - 1}), "
+        f"{hours:,.1f} hours of talk in {seconds:.1f} s, "
+        f"{total.worlds / max(seconds, 0.001):,.0f} a second.\n"
+        f"{total.events:,} events, {total.turns:,} turns, {total.responses:,} responses, "
+        f"{total.tools:,} tools, {total.stops:,} interruptions, {total.resumes:,} resumed.\n"
+        "No promise broken."
+    )
+
+
+def _tell(outcome: Outcome, faults: str, names: tuple[str, ...], path: Path | None) -> None:
+    world = run_world(outcome.seed, names)
+    plan, with_faults = world.caller.plan, [n for n in names if getattr(world.faults, n)]
+    print(f"Seed {outcome.seed}: a {plan.kind.value}, faults: {', '.join(with_faults) or 'none'}\n")
+    for line in script_lines(world.trace):
+        print(line)
+    print(f"\nBroken: {outcome.violation}\n")
+    path = path or Path(f"sim-{outcome.seed}.jsonl")
+    write_trace(path, world)
+    print(f"Again:  antiphon sim --seeds 1 --start {outcome.seed} --faults {faults}")
+    print(f"Replay: antiphon replay {path}")
+
+
+def _write(path: Path, seed: int, names: tuple[str, ...]) -> None:
+    world = run_world(seed, names)
+    write_trace(path, world)
+    print(f"Trace of seed {seed}: {path} ({len(world.trace)} steps)")
