@@ -66,6 +66,10 @@ class Flow:
             return Expectation(slot.kind, state.asked)
         return Expectation("open")
 
+    def understood(self, messages: Sequence[Message]) -> dict[str, str | int | bool]:
+        """Slots and values known so far of the intent under way."""
+        return {name: value.value for name, value in self._state(messages).values.items()}
+
     def sentences(self, limit: int = 12_000, seed: int = 0) -> tuple[str, ...]:
         """Things that callers are likely to say, for a recogniser's language model: about `limit`
         samples, in which repetition is weight. The same seed gives the same samples."""

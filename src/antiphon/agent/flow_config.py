@@ -32,9 +32,9 @@ class SlotConfig(_Section):
     kind: SlotKind = "choice"
     values: dict[str, list[str]] = Field(default_factory=dict)
     required: bool = False
-    ask: str = Field("", description="The question when a required slot is missing.")
+    ask: str = Field(default="", description="The question when a required slot is missing.")
     amounts: bool = Field(
-        False, description='Keep a spoken amount with the value: "a bit of sugar".'
+        default=False, description='Keep a spoken amount with the value: "a bit of sugar".'
     )
     decline: list[str] = Field(
         default_factory=list, description='Phrases that leave the slot empty: "black".'
@@ -82,9 +82,13 @@ class IntentConfig(_Section):
     slots: dict[str, SlotConfig] = Field(default_factory=dict)
     answer: str = ""
     check: CheckConfig | None = None
-    confirm: str = Field("", description="Says every slot back and asks whether it is right.")
+    confirm: str = Field(
+        default="", description="Says every slot back and asks whether it is right."
+    )
     tool: str = ""
-    done: str = Field("", description="What is said after the tool, from its result's fields.")
+    done: str = Field(
+        default="", description="What is said after the tool, from its result's fields."
+    )
     failed: str = "I am sorry, that did not work. Shall I try again?"
 
     @model_validator(mode="after")

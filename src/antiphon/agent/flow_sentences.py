@@ -7,6 +7,7 @@ needs only enough of them to see each neighbourhood of words.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 
 from antiphon.agent import flow_words as words
@@ -18,6 +19,11 @@ from antiphon.agent.flow_template import sample as sample_template
 # Share of the corpus by kind. Whole requests have the most variety, so they need the most samples;
 # the short ones are few but must not be improbable, because a caller says them in every call.
 REQUESTS, ANSWERS, CORRECTIONS, GENERAL = 0.55, 0.2, 0.15, 0.1
+
+
+# Templates write "a" or "[a|an]"; people say the one that fits the next word.
+_ARTICLE_AN = re.compile(r"\b(a)(?= (?:[aeio]|eight|eleven))")
+_ARTICLE = re.compile(r"\b(a)n(?= (?!eight|eleven|hour|honest)[^aeio])")
 
 
 def spoken_value(slot: SlotConfig, rng: random.Random) -> str:
@@ -91,7 +97,7 @@ def sentences(config: FlowConfig, limit: int, seed: int = 0) -> tuple[str, ...]:
 def speakable(text: str) -> str:
     """The recogniser's spelling: lower case, no punctuation but the apostrophe."""
     kept = "".join(c if c.isalnum() or c == "'" else " " for c in text.lower())
-    return " ".join(kept.split())
+    return _ARTICLE.sub(r"\1", _ARTICLE_AN.sub(r"\1n", " ".join(kept.split())))
 
 
 def _slot(intent: IntentConfig, rng: random.Random) -> SlotConfig | None:

@@ -75,13 +75,26 @@ class Steps:
             case "user":
                 return self._on_user(state, message.content, call_id)
             case "assistant":
-                made = any(call.tool_call_id == state.call_id for call in message.tool_calls)
-                heard = f"{state.heard} {message.content}".strip()
-                return replace(state, heard=heard, issued=state.issued or made)
+                return self._on_assistant(state, message)
             case "tool":
                 return self._on_tool(state, message)
             case _:
                 return state
+
+    def _on_assistant(self, state: State, message: Message) -> State:
+        state = replace(state, heard=f"{state.heard} {message.content}".strip())
+        for call in message.tool_calls:
+            # What was really called counts, even where this fold would not have called it: what a
+            # message holds may have shrunk since then to what was heard of it.
+            for name, intent in self._config.intents.items():
+                checks = intent.check is not None and intent.check.tool == call.name
+                if checks or intent.tool == call.name:
+                    phase = Phase.CHECKING if checks else Phase.CALLING
+                    intent_name = state.intent or name
+                    state = replace(state, phase=phase, intent=intent_name)
+                    state = replace(state, call_id=call.tool_call_id, issued=True)
+                    break
+        return state
 
     # ---- the caller ------------------------------------------------------------------------
 
@@ -206,6 +219,8 @@ class Steps:
         if not state.call_id or message.tool_call_id != state.call_id:
             return state
         result = _result(message.content)
+        if result.get("status") == "still running":
+            return state
         intent = self._config.intents[state.intent]
         state = replace(state, call_id="")
         if "error" in result:

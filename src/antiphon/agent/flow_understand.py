@@ -28,6 +28,9 @@ PHRASE_CUTOFF = 88
 _TOKEN = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}:\d\d|\d+|[^\W\d_]+(?:'[^\W\d_]+)*")
 
 
+_AMOUNTS = sorted(words.AMOUNTS, key=len, reverse=True)
+
+
 @dataclass(frozen=True, slots=True)
 class SlotValue:
     """What is said back, and what the tool gets."""
@@ -244,8 +247,10 @@ def _openings(config: FlowConfig) -> dict[str, str]:
 
 def _add_amount(item: _Found, spelt: list[str], found: list[_Found]) -> None:
     """Extend a value by the amount before it: "a bit of" "brown sugar"."""
-    for amount in sorted(words.AMOUNTS, key=len, reverse=True):
+    for amount in _AMOUNTS:
         phrase = amount.split()
+        if phrase[-1] == "of" and spelt[item.start - 1] != "of" and len(phrase) > 2:
+            phrase.pop()  # "a lot sugar": a recogniser drops the short word
         start = item.start - len(phrase)
         if start < 0 or spelt[start : item.start] != phrase:
             continue
@@ -259,6 +264,7 @@ def _add_amount(item: _Found, spelt: list[str], found: list[_Found]) -> None:
 def _negation(item: _Found, spelt: list[str], found: list[_Found]) -> str:
     """The negation that governs a value: `without`, `not`, `no`, or empty."""
     before = spelt[: item.start]
+    article = bool(before) and before[-1] in ("a", "an")
     while before and before[-1] in ("a", "an", "the", "any"):
         before.pop()
     text = " ".join(before)
@@ -268,7 +274,7 @@ def _negation(item: _Found, spelt: list[str], found: list[_Found]) -> str:
     if (before and before[-1] in ("not", "isn't")) or text.endswith(("instead of", "rather than")):
         return "not"
     if before and before[-1] == "no":
-        return "no"
+        return "" if article else "no"  # "no, a large one"
     if before and before[-1] in ("or", "and"):
         previous = next((f for f in found if f.end == len(before) - 1), None)
         if previous and previous.negation in ("without", "no"):

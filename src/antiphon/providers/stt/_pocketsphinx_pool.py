@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from antiphon.errors import ProviderError
-from antiphon.providers.stt import _pocketsphinx_wire as wire
 
 log = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ SLICE_BYTES = 200 * wire.BYTES_PER_MS
 PARTIAL_BYTES = 100 * wire.BYTES_PER_MS
 """New audio that makes a new partial worthwhile."""
 RESUME_BYTES = 400 * wire.BYTES_PER_MS
-"""Audio after a final before it is decoded again: most finals are the last, only silence follows."""
+"""Audio after a final before it is decoded again: after most finals comes only silence."""
 FREEZE_MS = 12_000
 WINDOW_MS = 24_000
 MAX_DECODERS = 48

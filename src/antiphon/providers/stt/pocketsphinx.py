@@ -25,7 +25,7 @@ from antiphon.providers.base import (
     SttEvent,
 )
 from antiphon.providers.stt import _pocketsphinx_wire as wire
-from antiphon.providers.stt._pocketsphinx_model import make_model
+from antiphon.providers.stt._pocketsphinx_model import make_model, speakable
 from antiphon.providers.stt._pocketsphinx_pool import Process, start_processes
 from antiphon.types import FRAME_BYTES, FRAME_MS, Word
 
@@ -46,19 +46,22 @@ class PocketsphinxOptions(ProviderOptions):
     """Options of `stt: pocketsphinx`."""
 
     workers: int = Field(
-        0, ge=0, le=64, description="Recogniser processes; 0 is one per core but one."
+        default=0, ge=0, le=64, description="Recogniser processes; 0 is one per core but one."
     )
     reject_below: float = Field(
-        0.5,
+        default=0.5,
         ge=0,
         le=1,
         description="Mean word posterior below which nothing was understood.",
     )
     language_weight: float = Field(
-        8.0, gt=0, le=30, description="How much the language model counts against the sound."
+        default=8.0,
+        gt=0,
+        le=30,
+        description="How much the language model counts against the sound.",
     )
     cache_dir: Path | None = Field(
-        None, description="Where models are kept; by default the user's cache folder."
+        default=None, description="Where models are kept; by default the user's cache folder."
     )
 
 
@@ -79,8 +82,12 @@ class PocketsphinxStt:
 
     async def start(self) -> None:
         """Make the model, or find it, and start the processes. Raises ProviderError."""
-        sentences = [*self._hints.sentences, *self._hints.vocabulary]
-        sentences += list(self._hints.pronunciations)
+        sentences = list(self._hints.sentences)
+        # Words that occur in sentences must not become sentences of their own: the model would
+        # learn that an utterance may end after "with".
+        known = {word for sentence in sentences for word in speakable(sentence).split()}
+        extra = dict.fromkeys((*self._hints.vocabulary, *self._hints.pronunciations))
+        sentences += [word for word in extra if not known.issuperset(speakable(word).split())]
         if not any(sentences):
             raise UserFacingError(
                 "pocketsphinx needs to know what callers say: give the agent a `flow` or a "
