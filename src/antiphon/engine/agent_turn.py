@@ -416,7 +416,8 @@ class AgentTurn:
         if overlap in (Overlap.HELD, Overlap.PAUSED):
             return
         if response.played_ms < response.audio_ms:
-            yield response.quiet_from_ms + policy.playback_deadline_ms, "playback", self._line_dead
+            since_ms = max(response.quiet_from_ms, response.audio_from_ms)
+            yield since_ms + policy.playback_deadline_ms, "playback", self._line_dead
         elif response.voice_busy:
             since_ms = max(response.voice_progress_ms, response.quiet_from_ms)
             yield since_ms + policy.tts_deadline_ms, "voice", self._voice_failed

@@ -68,6 +68,7 @@ class Response:
     """State of one response; the conversation decides, this keeps the books."""
 
     __slots__ = (
+        "audio_from_ms",
         "audio_ms",
         "close_reason",
         "close_status",
@@ -126,6 +127,7 @@ class Response:
         # Playback.
         self.play_requested = False
         self.audio_ms = 0  # audio there is, played or not
+        self.audio_from_ms = at_ms  # since when there is audio to play
         self.played_ms = 0
         self.quiet_from_ms = speech_end_ms  # since when the caller has heard nothing
         self.signs_of_life = 0  # fillers said since the last words of the answer itself
@@ -169,6 +171,8 @@ class Response:
     def add_audio(self, segment_id: int, duration_ms: int, at_ms: int) -> None:
         """Note that a segment has `duration_ms` of audio in all."""
         segment = self.segments[segment_id]
+        if self.played_ms >= self.audio_ms:
+            self.audio_from_ms = at_ms
         self.audio_ms += max(0, duration_ms - segment.duration_ms)
         segment.duration_ms = max(segment.duration_ms, duration_ms)
         self.voice_progress_ms = at_ms

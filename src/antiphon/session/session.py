@@ -259,9 +259,13 @@ class Session:
             self._clock.wake_at(None if deadline is None else deadline.at_ms, self._on_deadline)
 
     def _handle(self, event: e.Event) -> None:
-        commands = self._conversation.handle(event)
-        if self._trace is not None:
-            self._trace.step(event, commands)
+        commands: list[c.Command] = []
+        try:
+            commands = self._conversation.handle(event)
+        finally:
+            # Also when it raised: a replay of the trace then raises at the same place.
+            if self._trace is not None:
+                self._trace.step(event, commands)
         if (notice := notices.of_event(event, self._conversation.turn_id)) is not None:
             self._call.notify(notice)
         for command in commands:
