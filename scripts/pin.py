@@ -29,8 +29,8 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def needed() -> dict[str, str]:
-    """Name -> installed version of every package that the project or its tests need.
+def needed(*, dev: bool = True) -> dict[str, str]:
+    """Name -> installed version of every package that the project, or its tests too, need.
 
     Raises PackageNotFoundError for one that is not installed.
     """
@@ -39,8 +39,9 @@ def needed() -> dict[str, str]:
         *project["build-system"]["requires"],
         *BUILD_NEEDS,
         *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["dev"],
     ]
+    if dev:
+        listed += project["project"]["optional-dependencies"]["dev"]
     todo = [Requirement(text) for text in listed]
     found: dict[str, str] = {}
     seen: set[tuple[str, frozenset[str]]] = set()

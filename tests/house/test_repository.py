@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import runpy
 import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import packages_distributions
 
 import pytest
 
 from tests.house import exceptions
-from tests.house.source import ROOT, Module, functions, modules
+from tests.house.source import ROOT, Module, functions, imports, modules
 
 BINARY = {".png", ".wav", ".onnx", ".db", ".ico", ".woff2", ".jpg", ".gif", ".flac", ".ogg"}
 # Written in pieces, or this file would be the first to name them.
@@ -114,3 +117,34 @@ def test_decisions_are_short() -> None:
 def test_the_heading_of_the_changelog_is_the_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert "## [Unreleased]" in text
+
+
+def test_everything_imported_is_a_dependency() -> None:
+    """What a developer has installed by hand is not on the machine of a user."""
+    pin = runpy.run_path(str(ROOT / "scripts" / "pin.py"))
+    by_import = packages_distributions()
+    core, every = pin["needed"](dev=False), pin["needed"]()
+    missing = set()
+    for module in modules():
+        missing |= undeclared({i.partition(".")[0] for i in imports(module)}, by_import, core)
+    for folder in ("tests", "bench", "examples", "scripts"):
+        for path in (ROOT / folder).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            nodes = list(ast.walk(tree))
+            tops = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+            tops |= {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}
+            own = {p.stem for p in path.parent.iterdir()} | {"tests", "bench", "no_such_package"}
+            found = {top.partition(".")[0] for top in tops} - own
+            missing |= undeclared(found, by_import, every)
+    assert not missing, f"not in pyproject.toml: {sorted(missing)}"
+
+
+def undeclared(
+    tops: set[str], by_import: Mapping[str, list[str]], declared: Mapping[str, str]
+) -> set[str]:
+    outside = tops - set(sys.stdlib_module_names) - {"antiphon", "__future__", ""}
+    return {
+        name
+        for name in outside
+        if not {n.lower().replace("_", "-") for n in by_import.get(name, [])} & set(declared)
+    }
