@@ -1,0 +1,76 @@
+"""Which implementations each contract is run on. A provider joins by a line here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from antiphon.providers.base import AgentHints, Llm, Stt, Tts, Vad
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A provider by its class's path, made when a test needs it, so that what is not installed
+    fails one test and not the collection."""
+
+    path: str
+    options: dict[str, Any] = field(default_factory=dict)
+    hints: AgentHints = field(default_factory=AgentHints)
+
+    def make(self) -> Any:
+        module, _, name = self.path.partition(":")
+        provider = getattr(__import__(module, fromlist=[name]), name)
+        return provider(provider.Options.model_validate(self.options), self.hints)
+
+
+VADS = [Candidate("antiphon.providers.vad.silero:SileroVad")]
+TTSS = [
+    Candidate("antiphon.providers.tts.flite:FliteTts"),
+    Candidate("antiphon.providers.scripted:ScriptedTts"),
+]
+LLMS = [Candidate("antiphon.providers.scripted:ScriptedLlm", {"replies": ["Yes, of course."]})]
+STTS = [Candidate("antiphon.providers.scripted:ScriptedStt", {"transcripts": ["yes please"]})]
+
+
+def _name(candidate: Candidate) -> str:
+    return candidate.path.partition(":")[2]
+
+
+async def _run(candidate: Candidate) -> AsyncIterator[Any]:
+    provider = candidate.make()
+    await provider.start()
+    yield provider
+    await provider.aclose()
+
+
+@pytest.fixture(params=VADS, ids=_name)
+async def vad(request: pytest.FixtureRequest) -> AsyncIterator[Vad]:
+    async for provider in _run(request.param):
+        yield provider
+
+
+@pytest.fixture(params=TTSS, ids=_name)
+async def tts(request: pytest.FixtureRequest) -> AsyncIterator[Tts]:
+    async for provider in _run(request.param):
+        yield provider
+
+
+@pytest.fixture(params=LLMS, ids=_name)
+async def llm(request: pytest.FixtureRequest) -> AsyncIterator[Llm]:
+    async for provider in _run(request.param):
+        yield provider
+
+
+@pytest.fixture(params=STTS, ids=_name)
+async def stt(request: pytest.FixtureRequest) -> AsyncIterator[Stt]:
+    async for provider in _run(request.param):
+        yield provider
+
+
+@pytest.fixture(params=VADS + TTSS + LLMS + STTS, ids=_name)
+def candidate(request: pytest.FixtureRequest) -> Candidate:
+    assert isinstance(request.param, Candidate)
+    return request.param

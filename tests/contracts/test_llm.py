@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import cast
+
+from antiphon.providers.base import Llm, LlmEvent, LlmRequest, TextDelta, Usage
+from antiphon.types import Message, ToolCall
+
+REQUEST = LlmRequest(
+    (
+        Message("system", "You take orders in a cafe."),
+        Message("assistant", "Hello, what can I get you?"),
+        Message("user", "a small coffee please"),
+    )
+)
+
+
+async def test_an_answer_says_or_does_something(llm: Llm) -> None:
+    events = [event async for event in llm.stream(REQUEST)]
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
+    calls = [event for event in events if isinstance(event, ToolCall)]
+    assert text.strip() or calls
+    assert all(event.text for event in events if isinstance(event, TextDelta))
+    assert len({call.tool_call_id for call in calls}) == len(calls)
+    assert sum(isinstance(event, Usage) for event in events) <= 1
+
+
+async def test_requests_at_once_each_get_their_answer(llm: Llm) -> None:
+    async def ask() -> int:
+        return len([event async for event in llm.stream(REQUEST)])
+
+    assert all(await asyncio.gather(*(ask() for _ in range(5))))
+
+
+async def test_closing_early_and_cancelling_leave_nothing(llm: Llm) -> None:
+    stream = cast("AsyncGenerator[LlmEvent, None]", llm.stream(REQUEST))
+    await anext(stream)
+    await stream.aclose()
+
+    async def ask() -> None:
+        while True:
+            async for _ in llm.stream(REQUEST):
+                await asyncio.sleep(0)
+
+    task = asyncio.create_task(ask())
+    await asyncio.sleep(0.005)
+    task.cancel()
+    await asyncio.wait([task], timeout=1)
+    assert task.cancelled()
