@@ -187,6 +187,16 @@ class Scenario:
         self.new = told
         return told
 
+    def speaks_so_far(self) -> list[c.Command]:
+        """The voice makes what it was given, and that is heard; the answer is not over."""
+        segments = len(self._voiced)
+        told = self.voices()
+        if len(self._voiced) > segments:
+            told += self.line_starts()
+            told += self.send(e.PlaybackProgressed(self.now_ms, self.response, 10**6))
+        self.new = told
+        return told
+
     def agent_speaks(self, answer: str, question: str = "hello there") -> None:
         """A turn whose answer has begun to sound."""
         self.says(question)

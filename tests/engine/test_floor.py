@@ -14,7 +14,9 @@ from antiphon.engine.user_turn import Phase
 from antiphon.errors import IllegalEvent
 
 ID, S, Q = Phase.IDLE, Phase.SPEAKING, Phase.QUIET
-NO, PE, SP, WA, FL = None, *ResponseState
+NO = None
+PE, SP = ResponseState.PENDING, ResponseState.SPEAKING
+WA, FL = ResponseState.WAITING, ResponseState.FLUSHING
 ALL = list(product(Phase, (NO, *ResponseState), Overlap))
 
 # Who may be in which overlap, a row for each pair of caller and response.
