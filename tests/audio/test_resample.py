@@ -29,6 +29,15 @@ def test_a_tone_stays_the_tone_and_keeps_its_length(in_hz: int, out_hz: int) -> 
     assert np.abs(middle).max() == pytest.approx(8000, rel=0.02)
 
 
+@pytest.mark.parametrize("size", [1, 7, 159, 1001])
+def test_pieces_of_any_length_give_the_same_stream(size: int) -> None:
+    source = tone(24_000, 0.1)
+    whole, pieces = LiveResampler(24_000, 16_000), LiveResampler(24_000, 16_000)
+    step = size * 2
+    out = b"".join(pieces.push(source[at : at + step]) for at in range(0, len(source), step))
+    assert out + pieces.flush() == whole.push(source) + whole.flush()
+
+
 def test_equal_rates_pass_through() -> None:
     resampler = LiveResampler(16_000, 16_000)
     assert resampler.push(b"abcd") == b"abcd"

@@ -50,7 +50,8 @@ def ramp(pcm: bytes, start_gain: float, end_gain: float, ramp_samples: int) -> b
         samples[:split] *= start_gain + step * np.arange(1, split + 1, dtype=np.float32)
     samples[split:] *= end_gain
     np.rint(samples, out=samples)
-    np.clip(samples, -32768, 32767, out=samples)
+    if start_gain > 1.0 or end_gain > 1.0:
+        np.clip(samples, -32768, 32767, out=samples)
     return samples.astype("<i2").tobytes()
 
 

@@ -31,8 +31,9 @@ class LiveResampler:
             return pcm
         if self._resampler is None:
             self._resampler = av.AudioResampler(format="s16", layout="mono", rate=self.out_hz)
-        samples = np.frombuffer(pcm, dtype="<i2").reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        # Planes are copied as bytes, at half the cost of going through numpy.
+        frame = av.AudioFrame("s16", "mono", len(pcm) // 2)
+        frame.planes[0].update(pcm)
         frame.sample_rate = self.in_hz
         return _join(self._resampler.resample(frame))
 
@@ -53,4 +54,5 @@ def resample_file(samples: np.ndarray, in_hz: int, out_hz: int) -> np.ndarray:
 
 
 def _join(frames: list[av.AudioFrame]) -> bytes:
-    return b"".join(frame.to_ndarray().tobytes() for frame in frames)
+    # A plane may be longer than its samples.
+    return b"".join(bytes(frame.planes[0])[: frame.samples * 2] for frame in frames)
