@@ -1,0 +1,172 @@
+"""The caller's side: every frame is heard by both, edges keep their true time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from antiphon.engine import events as e
+from antiphon.errors import ProviderError
+from antiphon.providers.base import FinalText, PartialText, SttEvent, VadEdge
+from antiphon.session.listener import PREROLL_MS, Listener
+from antiphon.types import FRAME_BYTES
+
+FRAME = bytes(FRAME_BYTES)
+
+
+class Edges:
+    """A VAD that finds an edge when the test says so."""
+
+    def __init__(self) -> None:
+        self.next: list[VadEdge] = []
+        self.fed = 0
+
+    def feed(self, pcm: bytes) -> Sequence[VadEdge]:
+        self.fed += 1
+        found, self.next = self.next, []
+        return found
+
+
+class Recogniser:
+    """Notes what it is asked; says what the test gives it."""
+
+    def __init__(self, *results: SttEvent, failure: ProviderError | None = None) -> None:
+        self.asked: list[tuple[object, ...]] = []
+        self.pushed = 0
+        self.full = False
+        self._results, self._failure = results, failure
+
+    def push(self, pcm: bytes) -> None:
+        if self.full:
+            raise ProviderError("full", provider="test", retryable=False)
+        self.pushed += 1
+
+    def begin(self, utterance_id: int, preroll_ms: int) -> None:
+        self.asked.append(("begin", utterance_id, preroll_ms))
+
+    def finalize(self, utterance_id: int, revision: int) -> None:
+        self.asked.append(("finalize", utterance_id, revision))
+
+    def end(self, utterance_id: int) -> None:
+        self.asked.append(("end", utterance_id))
+
+    async def events(self) -> AsyncIterator[SttEvent]:
+        for one in self._results:
+            yield one
+        if self._failure is not None:
+            raise self._failure
+        await asyncio.Event().wait()
+
+    async def aclose(self) -> None:
+        """Nothing to release."""
+
+
+class Call:
+    """A listener whose clock the test moves."""
+
+    def __init__(self, stt: Recogniser | None) -> None:
+        self.now_ms = 0
+        self.vad = Edges()
+        self.events: list[e.Event] = []
+        self.listener = Listener(self.vad, stt, lambda: self.now_ms, self.events.append)
+
+    def frames(self, count: int) -> None:
+        for _ in range(count):
+            self.now_ms += 20
+            self.listener.on_audio(FRAME)
+
+
+def test_every_frame_goes_to_both() -> None:
+    stt = Recogniser()
+    call = Call(stt)
+    call.frames(5)
+    assert (call.vad.fed, stt.pushed, call.events) == (5, 5, [])
+
+
+def test_an_edge_has_the_time_at_which_it_was_not_at_which_it_was_found() -> None:
+    call = Call(Recogniser())
+    call.now_ms = 1000  # the line had been open for a second before the first frame
+    call.frames(9)
+    call.vad.next = [VadEdge(True, 100), VadEdge(False, 160)]
+    call.frames(1)
+    assert call.events == [e.UserSpeechStarted(1200, 1100), e.UserSpeechStopped(1200, 1160)]
+
+
+def test_an_edge_before_the_call_began_is_at_its_beginning() -> None:
+    call = Call(Recogniser())
+    call.frames(9)
+    call.now_ms = 50
+    call.vad.next = [VadEdge(True, 0)]
+    call.listener.on_audio(FRAME)
+    assert call.events == [e.UserSpeechStarted(50, 0)]
+
+
+def test_speech_that_was_noticed_late_gets_its_preroll() -> None:
+    stt = Recogniser()
+    call = Call(stt)
+    call.now_ms = 500
+    call.listener.begin(1, 420)
+    call.listener.begin(2, 500)
+    assert stt.asked == [("begin", 1, 80 + PREROLL_MS), ("begin", 2, 0)]
+
+
+def test_a_final_is_owed_until_it_comes_or_nobody_wants_it() -> None:
+    stt = Recogniser()
+    call = Call(stt)
+    assert not call.listener.busy
+    call.listener.finalize(1, 1)
+    call.listener.finalize(1, 2)
+    call.listener._take(FinalText(1, 1, "old"))
+    assert call.listener.busy
+    call.listener._take(FinalText(1, 2, "new"))
+    assert not call.listener.busy
+    call.listener.finalize(2, 1)
+    call.listener.end(1)
+    assert call.listener.busy
+    call.listener.end(2)
+    assert not call.listener.busy
+
+
+async def test_what_is_understood_is_passed_on_and_a_failure_ends_it() -> None:
+    failure = ProviderError("gone", provider="test", retryable=False)
+    stt = Recogniser(
+        PartialText(1, "a cof", 0.2), FinalText(1, 1, "a coffee", 0.9, 0.8), failure=failure
+    )
+    call = Call(stt)
+    call.now_ms = 700
+    await call.listener.run()
+    assert call.events == [
+        e.TranscriptUpdated(700, 1, "a cof", 0.2),
+        e.TranscriptCompleted(700, 1, 1, "a coffee", 0.9, 0.8),
+        e.TranscriptionFailed(700, "test: gone"),
+    ]
+    call.frames(1)
+    assert stt.pushed == 0
+
+
+def test_an_outbox_that_is_full_is_a_failure_and_told_once() -> None:
+    stt = Recogniser()
+    call = Call(stt)
+    stt.full = True
+    call.frames(3)
+    call.listener.failed("again")
+    assert call.events == [e.TranscriptionFailed(20, "test: full")]
+
+
+async def test_without_a_recogniser_voice_activity_is_still_heard() -> None:
+    call = Call(None)
+    await call.listener.run()
+    call.vad.next = [VadEdge(True, 0)]
+    call.frames(1)
+    call.listener.begin(1, 0)
+    call.listener.finalize(1, 1)
+    call.listener.end(1)
+    assert not call.listener.busy
+    assert call.events == [e.UserSpeechStarted(20, 0)]
+
+
+def test_frames_of_another_length_are_a_channels_bug() -> None:
+    with pytest.raises(ValueError, match="640 bytes, this one 6"):
+        Call(None).listener.on_audio(b"\0" * 6)
