@@ -34,6 +34,11 @@ has_flite() {
         2>/dev/null
 }
 
+# Playwright's driver is a Node that needs it; minimal systems do not have it.
+has_atomic() {
+    "$1" -c 'import ctypes; ctypes.CDLL("libatomic.so.1")' 2>/dev/null
+}
+
 has_browser() {
     for browser in chromium chromium-browser google-chrome; do
         if command -v "$browser" >/dev/null 2>&1; then return 0; fi
@@ -181,7 +186,10 @@ is_installed || install_packages
 
 missing=""
 has_flite "$venv_python" || missing="libflite1"
-if [ "$want" = test ] && ! has_browser; then missing="$missing chromium"; fi
+if [ "$want" = test ]; then
+    has_browser || missing="$missing chromium"
+    has_atomic "$venv_python" || missing="$missing libatomic1"
+fi
 if [ -n "$missing" ]; then
     # shellcheck disable=SC2086
     if ! install_debian $missing; then
