@@ -424,7 +424,7 @@ class AgentTurn:
         elif response.synthesis_ended:
             at_ms = response.quiet_from_ms + policy.playback_deadline_ms
             yield at_ms, "playback end", lambda: self._close(response)
-        elif response.working:
+        else:
             first = response.signs_of_life == 0
             wait_ms = policy.filler_ms if first else policy.progress_ms
             yield response.quiet_from_ms + wait_ms, "dead air", self._fill

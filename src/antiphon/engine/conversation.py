@@ -358,8 +358,7 @@ class Conversation:
         for at_ms, why, action in candidates:
             if at_ms is not None and (best is None or at_ms < best[0]):
                 best = (at_ms, why, action)
-        if best is None:
-            return None
+        assert best is not None  # the longest call always ends
         return Deadline(best[0], best[1]), best[2]
 
     def _settle(self) -> None:
