@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -49,7 +50,7 @@ class Row:
 
 ROWS = (
     Row(
-        "decided turn -> first audio, p50 / p95, ms",
+        "decided turn to first audio, p50 / p95, ms",
         "{:.1f} / {:.1f}", ("answer_p50_ms", "answer_p95_ms"),
         "3 / 10", (3, 10), "3.0 / 10.6", "-",
     ),
@@ -68,7 +69,7 @@ ROWS = (
     Row(
         "memory per call, MB",
         "{:.1f} / {:.1f} / {:.1f}", ("mb_1", "mb_10", "mb_50"),
-        "3", (None, 3, 3), "1 to 4, 46 to 321 with its process", "22 to 24",
+        "3", (None, 3, 3), "1 to 4, or 46 to 321", "22 to 24",
     ),
     Row(
         "asyncio tasks per call, listening / speaking",
@@ -128,7 +129,8 @@ def _over(row: Row, figures: dict[str, float]) -> bool:
 
 
 def _table(figures: dict[str, float]) -> Table:
-    table = Table(title=f"Antiphon {__version__}, scripted providers; three figures: 1/10/50 calls")
+    title = f"Antiphon {__version__}, scripted providers; three figures: 1, 10 and 50 calls"
+    table = Table(title=title, box=box.SIMPLE, show_edge=False)
     for name in ("what", "Antiphon", "budget", "LiveKit", "Pipecat"):
         table.add_column(name, overflow="fold")
     for row in ROWS:
