@@ -20,6 +20,7 @@ from antiphon.sim.promises_order import (
 )
 from antiphon.sim.promises_turn import NoDeadAir, NoSpeechIsDropped, TurnsAreAnswered
 from antiphon.sim.promises_voice import (
+    FailureIsHonest,
     HistoryIsWhatWasHeard,
     NothingAfterFlush,
     OneSpeaks,
@@ -47,6 +48,8 @@ class Promises:
         "_engine_ms",
         "_speech",
         "_table",
+        "_tools",
+        "_turns",
         "ending",
         "over",
         "world",
@@ -55,17 +58,19 @@ class Promises:
     def __init__(self, world: World) -> None:
         self.world = world
         self._air, self._speech = NoDeadAir(world), NoSpeechIsDropped(world)
+        self._turns, self._tools = TurnsAreAnswered(world), ToolsRunOnce(world)
         self._closes = EverythingCloses(world)
         self._all = (
             CommandsAreInOrder(world),
             NothingAfterFlush(world),
             HistoryIsWhatWasHeard(world),
-            TurnsAreAnswered(world),
+            self._turns,
             OneSpeaks(world),
-            ToolsRunOnce(world),
+            self._tools,
             self._speech,
             self._air,
             self._closes,
+            FailureIsHonest(world),
             ProtectedIsHeard(world),
             LatencySums(world),
         )
@@ -139,6 +144,8 @@ class Promises:
         elif deadline.at_ms <= self._engine_ms:
             self._fail(DEADLINE_AHEAD, f"{deadline} at {self._engine_ms} ms")
         self._speech.after_step()
+        self._turns.after_step()
+        self._tools.after_step()
 
     def finish(self) -> None:
         """The call is over and all stragglers have arrived."""

@@ -49,7 +49,7 @@ class _Generation:
 class Llm:
     """Replies of one or more sentences, tools, `end_call`; slow, failing, stalling, repeating."""
 
-    __slots__ = ("_calls", "_current", "_replies", "_rng", "_with_tools", "_world")
+    __slots__ = ("_calls", "_current", "_replies", "_rng", "_with_tools", "_world", "excused")
 
     def __init__(self, world: World, rng: Random) -> None:
         self._world, self._rng = world, rng
@@ -57,6 +57,7 @@ class Llm:
         self._calls = 0
         self._replies = 0
         self._with_tools: set[int] = set()
+        self.excused: set[int] = set()  # responses whose LLM failed, stalled, was slow or mute
 
     @property
     def generating_id(self) -> int | None:
@@ -100,10 +101,13 @@ class Llm:
         first_ms = between(rng, 80, 900)
         if rng.random() < faults.slow:
             first_ms *= between(rng, 3, 12)
+            self.excused.add(response_id)
         events = self._events(response_id)
         # A stall or an error comes before the first event or after some.
         trouble_at = between(rng, 0, 4)
         stalls, fails = rng.random() < faults.stalls, rng.random() < faults.errors
+        if stalls or fails:
+            self.excused.add(response_id)
         delay_ms = first_ms
         for count, event in enumerate(events):
             if count >= trouble_at and stalls:
@@ -137,18 +141,22 @@ class Llm:
             ]
         if wants_tool:
             self._with_tools.add(response_id)
-            events.extend(self._tool(response_id) for _ in range(1 if rng.random() < 0.7 else 2))
+            events.append(self._tool(response_id, 0.9))
+            if rng.random() < 0.3:
+                events.append(self._tool(response_id, 1.0))
         elif self._replies > 2 and rng.random() < 0.12:
             call_id = f"call_{self._next_call()}"
             events.append(ToolRequested(0, response_id, call_id, "end_call", "{}"))
+        if not events or again:  # mute, or perhaps one round of tools too many
+            self.excused.add(response_id)
         events.append(GenerationEnded(0, response_id))
         return events
 
-    def _tool(self, response_id: int) -> ToolRequested:
+    def _tool(self, response_id: int, fresh: float) -> ToolRequested:
         """A wish for a tool. The arguments are unlike any others, so that a run can be told from
-        every other run; the id may be one that was used before, as some models do."""
+        every other run; the id may be one of an earlier generation, as some models do."""
         number = self._next_call()
-        call_id = f"call_{number if self._rng.random() < 0.9 else 1}"
+        call_id = f"call_{number if self._rng.random() < fresh else 1}"
         name = _TOOLS[int(self._rng.random() * len(_TOOLS))]
         return ToolRequested(0, response_id, call_id, name, f'{{"n": {number}}}')
 

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
+from antiphon.engine.agent_turn import END_CALL_TOOL
 from antiphon.sim.promise import Promise
 
 if TYPE_CHECKING:
     from antiphon.sim.world import World
+
+
+_LAG_MS = 100
 
 
 class _Voiced:
@@ -121,21 +125,24 @@ class CommandsAreInOrder(Promise):
 
 
 class ToolsRunOnce(Promise):
-    """Tools run at most once, whatever is interrupted; the answer waits for its tools, and the LLM
-    sees each call with its result."""
+    """Tools run once, whatever is interrupted; the answer waits for its tools, and the LLM sees
+    each call with its result."""
 
     name = "4 tools run at most once"
-    __slots__ = ("_due", "_ran", "_response_id", "_running")
+    __slots__ = ("_due", "_outputs", "_ran", "_response_id", "_running", "_wanted")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._ran: set[str] = set()  # by arguments, which are unlike any others
         self._due: dict[str, int] = {}
         self._running: dict[str, int] = {}  # tool call -> response
+        self._outputs: dict[str, str] = {}  # that came in time
+        self._wanted = ""  # arguments of the call that the LLM has just asked for
         self._response_id = 0
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
         return {
+            e.ToolRequested: self._on_requested,
             c.CallTool: self._on_call,
             e.ToolCompleted: self._on_completed,
             c.StartGeneration: self._on_generation,
@@ -145,7 +152,18 @@ class ToolsRunOnce(Promise):
     def _on_report(self, command: c.ReportResponse) -> None:
         self._response_id = command.response_id
 
+    def _on_requested(self, event: e.ToolRequested) -> None:
+        live = self.world.llm.generating_id == event.response_id
+        if live and event.name != END_CALL_TOOL and event.arguments not in self._ran:
+            self._wanted = event.arguments
+
+    def after_step(self) -> None:
+        """Called after every event."""
+        if self._wanted:
+            self.fail(f"the LLM asked for a tool with {self._wanted} and it does not run")
+
     def _on_call(self, command: c.CallTool) -> None:
+        self._wanted = ""
         if command.arguments in self._ran:
             self.fail(f"{command.name}({command.arguments}) runs twice")
         if command.tool_call_id in self._due:
@@ -155,13 +173,15 @@ class ToolsRunOnce(Promise):
         self._running[command.tool_call_id] = self._response_id
 
     def _on_completed(self, event: e.ToolCompleted) -> None:
-        self._running.pop(event.tool_call_id, None)
+        # Where events overtake each other the engine's clock runs up to 80 ms behind.
+        call_id, now_ms = event.tool_call_id, self.world.now_ms
+        if self._running.pop(call_id, None) is not None and now_ms < self._due[call_id] - _LAG_MS:
+            self._outputs[call_id] = event.output
 
     def _on_generation(self, command: c.StartGeneration) -> None:
         now_ms = self.world.now_ms
         for call_id, response_id in self._running.items():
-            # Where events overtake each other the engine's clock runs up to 80 ms behind.
-            if response_id == command.response_id and now_ms < self._due[call_id] - 100:
+            if response_id == command.response_id and now_ms < self._due[call_id] - _LAG_MS:
                 self.fail(f"response {response_id} goes on while its tool {call_id} runs")
         self._check_messages()
 
@@ -171,7 +191,10 @@ class ToolsRunOnce(Promise):
             if message.role == "tool":
                 if not awaited or message.tool_call_id not in awaited:
                     self.fail(f"a result of {message.tool_call_id} that nothing asked for")
-                awaited.remove(str(message.tool_call_id))
+                call_id = str(message.tool_call_id)
+                awaited.remove(call_id)
+                if self._outputs.get(call_id, message.content) != message.content:
+                    self.fail(f"{call_id} gave {self._outputs[call_id]}, the LLM is shown another")
                 continue
             if awaited:
                 self.fail(f"the LLM is not shown the results of {awaited}")
@@ -188,6 +211,7 @@ class EverythingCloses(Promise):
     __slots__ = ()
 
     _ZOMBIE_MS = 120_000
+    _GOODBYE_MS = 62_000
 
     def after_end(self) -> None:
         """Called right after CallEnded was handled."""
@@ -203,6 +227,8 @@ class EverythingCloses(Promise):
                 self.fail(f"the voice still speaks response {response_id}")
         if world.now_ms - world.promises.caller_quiet_ms > self._ZOMBIE_MS:
             self.fail("the caller was silent for two minutes and the call did not end")
+        if world.now_ms > world.setup.policy.silence.max_call_ms + self._GOODBYE_MS:
+            self.fail(f"a call of {world.now_ms} ms is longer than the policy allows")
 
 
 class LatencySums(Promise):

@@ -28,20 +28,19 @@ class _Understood:
 
 
 class TurnsAreAnswered(Promise):
-    """A finished turn is answered, or its refusal is recorded; no word that was understood is
-    lost on the way."""
+    """A finished turn is answered at once by a generation, or its refusal is recorded; no word that
+    was understood is lost on the way."""
 
     name = "3 every turn is answered or refused"
-    __slots__ = ("_lost", "_merged", "_open", "_owed_ms", "_turns", "_typed")
+    __slots__ = ("_lost", "_merged", "_open", "_owed", "_turns")
 
-    _OWED_MS = 3000
     _LOST_MS = 5000
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._open: dict[int, _Understood] = {}
         self._lost: list[_Understood] = []  # ended without having been part of a turn
-        self._owed_ms: int | None = None  # since when a response is owed
+        self._owed: type[c.Command] | None = None  # what a reported turn must be followed by
         self._turns: dict[int, str] = {}
         self._merged = False
 
@@ -55,6 +54,7 @@ class TurnsAreAnswered(Promise):
             c.EndUtterance: self._on_end,
             c.ReportTurn: self._on_turn,
             c.ReportResponse: self._on_response,
+            c.StartGeneration: self._on_generation,
         }
 
     def _on_begin(self, command: c.BeginUtterance) -> None:
@@ -104,16 +104,23 @@ class TurnsAreAnswered(Promise):
                 known.words = frozenset()
         self._lost = [known for known in self._lost if not known.words <= words]
         if command.outcome not in _REFUSED:
-            self._owed_ms = self.world.now_ms
+            answered = command.outcome == "answered"
+            self._owed = c.StartGeneration if answered else c.ReportResponse
 
     def _on_response(self, command: c.ReportResponse) -> None:
-        if command.status == "in_progress":
-            self._owed_ms = None
+        if command.status == "in_progress" and self._owed is c.ReportResponse:
+            self._owed = None
+
+    def _on_generation(self, command: c.StartGeneration) -> None:
+        self._owed = None
+
+    def after_step(self) -> None:
+        """Called after every event."""
+        if self._owed is not None:
+            self.fail("a turn was reported and nothing answers it")
 
     def tick(self) -> None:
         world = self.world
-        if self._owed_ms is not None and world.now_ms - self._owed_ms > self._OWED_MS:
-            self.fail("a turn was reported and nothing answers it")
         if not self._lost and not self._open:
             return
         if world.caller.vad_speaking or world.engine.agent_state is not AgentState.LISTENING:
@@ -127,15 +134,17 @@ class TurnsAreAnswered(Promise):
 class NoSpeechIsDropped(Promise):
     """The beginning of an interruption reaches the recogniser, and none of the caller's speech is
     missed because the agent was speaking: an utterance is open whenever the caller speaks, begins
-    no later than the speech, and follows the one before without a gap."""
+    no later than the speech, and follows the one before without a gap. When the caller pauses, the
+    words so far are asked for at once."""
 
     name = "5 no speech is dropped"
-    __slots__ = ("_covered_ms", "_open", "_speaking")
+    __slots__ = ("_asked", "_covered_ms", "_open", "_speaking")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._open: set[int] = set()
         self._speaking = False
+        self._asked = True  # for the words of what was said last
         self._covered_ms = 0  # speech from here on must be covered
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
@@ -143,15 +152,19 @@ class NoSpeechIsDropped(Promise):
             e.UserSpeechStarted: self._on_started,
             e.UserSpeechStopped: self._on_stopped,
             c.BeginUtterance: self._on_begin,
+            c.FinalizeUtterance: self._on_finalize,
             c.EndUtterance: self._on_end,
         }
+
+    def _on_finalize(self, command: c.FinalizeUtterance) -> None:
+        self._asked = True
 
     def _on_started(self, event: e.UserSpeechStarted) -> None:
         self._speaking = True
         self._covered_ms = event.speech_at_ms
 
     def _on_stopped(self, event: e.UserSpeechStopped) -> None:
-        self._speaking = False
+        self._speaking = self._asked = False
 
     def _on_begin(self, command: c.BeginUtterance) -> None:
         if self._speaking and not self._open and command.speech_at_ms > self._covered_ms:
@@ -166,9 +179,11 @@ class NoSpeechIsDropped(Promise):
         self._covered_ms = max(self._covered_ms, self.world.now_ms)
 
     def after_step(self) -> None:
-        """Called after every event that is one of ours."""
-        if self._speaking and not self._open and not self.world.promises.ending:
+        """Called after every event."""
+        if self._speaking and not self._open:
             self.fail("the caller speaks and nothing is being recognised")
+        if not self._asked:
+            self.fail("the caller pauses and the words are not asked for")
 
 
 class NoDeadAir(Promise):

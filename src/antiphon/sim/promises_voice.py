@@ -197,6 +197,25 @@ class OneSpeaks(Promise):
             self.fail(f"the call is over, and response {self._open} is not")
 
 
+class FailureIsHonest(Promise):
+    """The agent says that it failed only when something did."""
+
+    name = "6 an honest failure"
+    __slots__ = ("_sentence",)
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._sentence = world.setup.phrases.llm_failed[:20]
+
+    def watches(self) -> dict[type, Callable[[Any], None]]:
+        return {c.SynthesizeText: self._on_segment}
+
+    def _on_segment(self, command: c.SynthesizeText) -> None:
+        excused = command.response_id in self.world.llm.excused
+        if command.text.startswith(self._sentence) and not excused:
+            self.fail(f"response {command.response_id}: {command.text!r}, and nothing failed")
+
+
 class ProtectedIsHeard(Promise):
     """Protected speech is heard to its end. Only the end of the call and a broken voice or line
     excuse it."""

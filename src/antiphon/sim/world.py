@@ -56,7 +56,7 @@ def draw_setup(rng: Random) -> Setup:
         policy = TurnPolicy(
             Endpointing(max_utterance_ms=5000),
             Interruption(backchannel_max_ms=between(rng, 300, 1200)),
-            DeadAir(tool_rounds=between(rng, 1, 3), tool_deadline_ms=2500),
+            DeadAir(tool_rounds=between(rng, 2, 4), tool_deadline_ms=2500),
             Silence(check_in_ms=between(rng, 3000, 6000), max_call_ms=between(rng, 15_000, 60_000)),
         )
     return Setup(
