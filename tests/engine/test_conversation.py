@@ -250,6 +250,12 @@ def test_voice_activity_that_contradicts_itself_is_a_bug(
         call.send(event(call.now_ms, call.now_ms))
 
 
+def test_late_partial_words_change_nothing() -> None:
+    call = Scenario()
+    call.says("a coffee")
+    assert call.hears_partly("a coffee please") == []
+
+
 # ---- interruptions -------------------------------------------------------------------------
 
 

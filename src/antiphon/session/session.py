@@ -216,12 +216,11 @@ class Session:
     async def _close(self) -> None:
         self._clock.wake_at(None, self._on_deadline)
         self._post(e.CallEnded(self._clock.now_ms(), self.ended_reason))
-        self._call.notify(notices.ended(self.ended_reason))
         for task in self._tasks:
             task.cancel()
         try:
             # Side by side, so that one which hangs does not keep the others from closing.
-            closing = [self._call.close(self.ended_reason)]
+            closing = [self._leave()]
             if self._stt is not None:
                 closing.append(self._stt.aclose())
             for work in closing:
@@ -234,6 +233,12 @@ class Session:
             if self._trace is not None:
                 self._trace.close()
             self._closed.set()
+
+    async def _leave(self) -> None:
+        try:
+            self._call.notify(notices.ended(self.ended_reason))
+        finally:
+            await self._call.close(self.ended_reason)
 
     # ---- events ----------------------------------------------------------------------------
 
@@ -374,5 +379,5 @@ class Session:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a call's task failed", exc_info=error, extra={"call_id": self.call_id})
-            self._call.notify(notices.error("server_error", "Something went wrong on the server."))
             self.hang_up("internal error")
+            self._call.notify(notices.error("server_error", "Something went wrong on the server."))
