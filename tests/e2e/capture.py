@@ -1,67 +1,127 @@
-"""What a page really heard: the remote track's samples, taken inside the browser."""
+"""What went in and out of a page: microphone and agent, sample by sample, taken in the browser."""
 
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from playwright.async_api import Page
 
-# Read from the track itself rather than from the loudspeaker, so no audio device is needed.
+Samples = npt.NDArray[np.int16]
+
+# Before the page's own scripts: remember the microphone's track, which the page keeps to itself.
+REMEMBER_MICROPHONE = """
+const addTrack = RTCPeerConnection.prototype.addTrack;
+RTCPeerConnection.prototype.addTrack = function (track, ...rest) {
+  window.microphoneTrack = track;
+  return addTrack.call(this, track, ...rest);
+};
+"""
+# One audio graph for both, so that they share a clock. What arrives is taken after the browser's
+# jitter buffer and concealment: as the caller would hear it, but for the loudspeaker.
 _START = """
-() => {
-  const track = document.getElementById("voice").srcObject.getAudioTracks()[0].clone();
-  const reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
-  const tape = (window.tape = { chunks: [], rate: 0, track });
-  (async () => {
-    for (;;) {
-      const { value, done } = await reader.read();
-      if (done) return;
-      tape.rate = value.sampleRate;
-      const samples = new Float32Array(value.numberOfFrames);
-      value.copyTo(samples, { planeIndex: 0, format: "f32-planar" });
-      tape.chunks.push(samples);
-      value.close();
-    }
-  })();
+async () => {
+  const context = new AudioContext({ sampleRate: 48000 });
+  await context.resume();
+  const merger = context.createChannelMerger(2);
+  const voice = document.getElementById("voice").srcObject.getAudioTracks()[0];
+  const tracks = [window.microphoneTrack, voice];
+  tracks.forEach((track, channel) => {
+    const source = context.createMediaStreamSource(new MediaStream([track]));
+    source.connect(merger, 0, channel);
+  });
+  const tap = context.createScriptProcessor(2048, 2, 1);
+  const tape = (window.tape = { context, tap, chunks: [[], []] });
+  tap.onaudioprocess = ({ inputBuffer }) => {
+    for (const channel of [0, 1])
+      tape.chunks[channel].push(inputBuffer.getChannelData(channel).slice());
+  };
+  merger.connect(tap);
+  tap.connect(context.destination);
 }
 """
 _STOP = """
-() => {
-  const { chunks, rate, track } = window.tape;
-  track.stop();
-  const whole = new Int16Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) for (const sample of chunk) whole[at++] = Math.round(sample * 32767);
-  const bytes = new Uint8Array(whole.buffer);
-  let text = "";
-  for (let i = 0; i < bytes.length; i += 8192)
-    text += String.fromCharCode(...bytes.subarray(i, i + 8192));
-  return [btoa(text), rate];
+async () => {
+  const { context, tap, chunks } = window.tape;
+  tap.onaudioprocess = null;
+  await context.close();
+  return chunks.map((list) => {
+    const whole = new Int16Array(list.reduce((sum, chunk) => sum + chunk.length, 0));
+    let at = 0;
+    for (const chunk of list) for (const s of chunk)
+      whole[at++] = Math.max(-32768, Math.min(32767, Math.round(s * 32767)));
+    const bytes = new Uint8Array(whole.buffer);
+    let text = "";
+    for (let i = 0; i < bytes.length; i += 8192)
+      text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+    return btoa(text);
+  });
 }
 """
+RATE_HZ = 48_000
+BLOCK_MS = 10
+_BLOCK = RATE_HZ * BLOCK_MS // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """Both sides of a call, 48 kHz."""
+
+    caller: Samples
+    agent: Samples
 
 
 async def start_recording(page: Page) -> None:
-    """Begin to keep what the agent's voice delivers."""
     await page.evaluate(_START)
 
 
-async def stop_recording(page: Page) -> tuple[npt.NDArray[np.int16], int]:
-    """The samples since then, mono, and their rate."""
-    encoded, rate = await page.evaluate(_STOP)
-    return np.frombuffer(base64.b64decode(encoded), "<i2"), int(rate)
+async def stop_recording(page: Page) -> Tape:
+    caller, agent = await page.evaluate(_STOP)
+    return Tape(_samples(caller), _samples(agent))
 
 
-async def record(page: Page, seconds: float) -> tuple[npt.NDArray[np.int16], int]:
-    await start_recording(page)
-    await page.wait_for_timeout(seconds * 1000)
-    return await stop_recording(page)
+def _samples(encoded: str) -> Samples:
+    return np.frombuffer(base64.b64decode(encoded), "<i2")
 
 
-def spectrum_peak_hz(samples: npt.NDArray[np.int16], rate_hz: int) -> float:
+def spectrum_peak_hz(samples: Samples) -> float:
     """The strongest frequency."""
     spectrum = np.abs(np.fft.rfft(samples.astype(float)))
     spectrum[0] = 0
-    return float(np.argmax(spectrum)) * rate_hz / len(samples)
+    return float(np.argmax(spectrum)) * RATE_HZ / len(samples)
+
+
+def envelope_db(samples: Samples, rate_hz: int = RATE_HZ) -> npt.NDArray[np.float64]:
+    """Level of each 10 ms in dB of full scale."""
+    block = rate_hz * BLOCK_MS // 1000
+    whole = samples[: len(samples) // block * block].astype(float).reshape(-1, block)
+    return np.asarray(10 * np.log10((whole**2).mean(axis=1) / 32768**2 + 1e-9), float)
+
+
+def spans_ms(samples: Samples, above_db: float = -50, gap_ms: int = 600) -> list[tuple[int, int]]:
+    """Where there is sound: spans of (start, end), joined over gaps shorter than `gap_ms`."""
+    loud = np.flatnonzero(envelope_db(samples) > above_db) * BLOCK_MS
+    spans: list[tuple[int, int]] = []
+    for at in loud.tolist():
+        if spans and at - spans[-1][1] <= gap_ms:
+            spans[-1] = (spans[-1][0], at + BLOCK_MS)
+        else:
+            spans.append((at, at + BLOCK_MS))
+    return [span for span in spans if span[1] - span[0] >= 50]
+
+
+def likeness(heard: Samples, expected: Samples, expected_rate_hz: int) -> float:
+    """How alike two pieces of speech are in how their level rises and falls: the highest
+    correlation of their envelopes over all offsets; 1 is the same, other speech is below 0.6."""
+    one = np.maximum(envelope_db(heard), -60) + 60
+    two = np.maximum(envelope_db(expected, expected_rate_hz), -60) + 60
+    if len(one) < len(two):
+        one = np.pad(one, (0, len(two) - len(one)))
+    best = 0.0
+    for offset in range(len(one) - len(two) + 1):
+        piece = one[offset : offset + len(two)]
+        if piece.std() > 1:
+            best = max(best, float(np.corrcoef(piece, two)[0, 1]))
+    return best

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 from playwright.async_api import Page
-from tests.e2e.capture import record, spectrum_peak_hz
+from tests.e2e.capture import (
+    REMEMBER_MICROPHONE,
+    spectrum_peak_hz,
+    start_recording,
+    stop_recording,
+)
 from tests.support.fake_host import TONE_HZ, FakeHost
 from tests.support.live import chromium, serving
 
@@ -36,6 +41,7 @@ def burst(tmp_path: Path) -> Path:
 
 async def open_page(page: Page, url: str) -> list[str]:
     """Load the page; returns the list in which its errors gather."""
+    await page.add_init_script(REMEMBER_MICROPHONE)
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
@@ -58,8 +64,10 @@ async def test_a_call_is_heard_and_written_down(silence: Path) -> None:
         assert int(await page.evaluate("document.documentElement.dataset.connectMs")) < 1_000
         await page.wait_for_selector(".agent-line >> text=Hello, this is the cafe.")
         host.sessions[0].on_text("hum something rather long for me, if you would be so kind")
-        pcm, rate = await record(page, 1.5)
-        assert abs(spectrum_peak_hz(pcm, rate) - TONE_HZ) < 10
+        await start_recording(page)
+        await page.wait_for_timeout(1500)
+        tape = await stop_recording(page)
+        assert abs(spectrum_peak_hz(tape.agent) - TONE_HZ) < 10
         await page.fill("#message", "enough")
         await page.press("#message", "Enter")
         await page.wait_for_selector(".cut .note >> text=interrupted")

@@ -4,7 +4,12 @@
 import { lineLost, microphoneProblem, noConnection, noMicrophoneHere, Problem, refusal, unreachable } from "./problems.js";
 
 const CONNECT_TIMEOUT_MS = 12000;
-const MICROPHONE = { audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 } };
+
+/** An echo canceller that expects the agent's voice and hears none takes it out of the caller's,
+ * so that the first words said over the agent are lost: with headphones it is better off. */
+function microphoneSettings(headphones) {
+  return { echoCancellation: !headphones, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
+}
 
 /** Common to both: `onEvent(event)`, `onEnd(problem or null)`; onEnd comes once. */
 class Line {
@@ -46,10 +51,10 @@ export class VoiceLine extends Line {
   muted = false;
 
   /** Ask for the microphone and call. Throws a Problem. */
-  async open(agent, voice) {
+  async open(agent, voice, headphones) {
     if (!navigator.mediaDevices?.getUserMedia || !window.RTCPeerConnection) throw noMicrophoneHere();
     try {
-      this.microphone = await navigator.mediaDevices.getUserMedia(MICROPHONE);
+      this.microphone = await navigator.mediaDevices.getUserMedia({ audio: microphoneSettings(headphones) });
     } catch (error) {
       throw microphoneProblem(error);
     }
@@ -119,6 +124,13 @@ export class VoiceLine extends Line {
   setMuted(muted) {
     this.muted = muted;
     for (const track of this.microphone?.getAudioTracks() ?? []) track.enabled = !muted;
+  }
+
+  /** Takes effect in mid-call where the browser can do that. */
+  setHeadphones(headphones) {
+    for (const track of this.microphone?.getAudioTracks() ?? []) {
+      track.applyConstraints(microphoneSettings(headphones)).catch(() => {});
+    }
   }
 
   hangUp() {

@@ -8,7 +8,7 @@ import { Strings } from "./strings.js";
 const $ = (id) => document.getElementById(id);
 const ui = Object.fromEntries(
   ["agent", "agent-label", "agent-name", "state", "mute", "talk", "talk-label", "clock", "problem", "problem-title",
-    "problem-text", "problem-type", "write", "message", "send", "voice"].map((id) => [id, $(id)]),
+    "problem-text", "problem-type", "write", "message", "send", "voice", "headphones"].map((id) => [id, $(id)]),
 );
 const score = new Score({ sheet: $("sheet"), lines: $("lines"), empty: $("empty"), spoken: $("spoken") });
 const strings = new Strings($("strings"));
@@ -117,7 +117,7 @@ async function talk() {
   setPhase("connecting");
   const mine = (line = new VoiceLine(onEvent, onEnd));
   try {
-    await mine.open(ui.agent.value, ui.voice);
+    await mine.open(ui.agent.value, ui.voice, ui.headphones.checked);
   } catch (error) {
     if (line !== mine) return;
     line = null;
@@ -162,6 +162,10 @@ function pressTalk() {
 
 ui.talk.addEventListener("click", pressTalk);
 ui.mute.addEventListener("click", () => setMuted(!line?.muted));
+ui.headphones.addEventListener("change", () => {
+  remember("headphones", ui.headphones.checked);
+  if (line instanceof VoiceLine) line.setHeadphones(ui.headphones.checked);
+});
 ui["problem-type"].addEventListener("click", () => ui.message.focus());
 ui.agent.addEventListener("change", () => showState(`${agentName()} is here.`));
 ui.write.addEventListener("submit", (event) => {
@@ -178,7 +182,7 @@ document.addEventListener("keydown", (event) => {
     if (phase !== "idle") line?.hangUp();
     return;
   }
-  if (event.target.closest("input, select, textarea")) return;
+  if (event.target.closest("input:not([type=checkbox]), select, textarea")) return;
   const keys = {
     t: () => phase === "idle" && !ui.talk.disabled && pressTalk(),
     m: () => phase === "call" && setMuted(!line?.muted),
@@ -194,7 +198,25 @@ addEventListener("pagehide", () => line?.leave());
 
 // ---- begin ----
 
+// Some browsers refuse storage to pages that were opened in private; nothing depends on it.
+function remember(key, value) {
+  try {
+    localStorage.setItem(`antiphon.${key}`, value);
+  } catch {
+    /* not remembered */
+  }
+}
+
+function remembered(key) {
+  try {
+    return localStorage.getItem(`antiphon.${key}`);
+  } catch {
+    return null;
+  }
+}
+
 async function begin() {
+  ui.headphones.checked = remembered("headphones") === "true";
   try {
     const response = await fetch("/api/agents");
     const { agents } = await response.json();
