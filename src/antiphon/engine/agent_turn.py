@@ -47,8 +47,17 @@ _Due = tuple[int | None, str, Callable[[], None]]
 class AgentTurn:
     """Responses and tools. See the module."""
 
-    __slots__ = ("_floor", "_next_response", "_phrase_uses", "_to_say", "_tools", "_unreported",
-                 "_voice_failures", "check_ins")  # fmt: skip
+    __slots__ = (
+        "_floor",
+        "_next_response",
+        "_phrase_uses",
+        "_to_say",
+        "_to_say_end",
+        "_tools",
+        "_unreported",
+        "_voice_failures",
+        "check_ins",
+    )
 
     def __init__(self, floor: Floor) -> None:
         self._floor = floor
@@ -57,6 +66,7 @@ class AgentTurn:
         self._tools: dict[str, int] = {}  # open tools of all responses: when each is given up
         self._unreported = False  # a tool came back that no generation has seen
         self._to_say = ""  # as soon as nobody speaks
+        self._to_say_end = ""  # and then hang up, for this reason
         self._voice_failures = 0
         self.check_ins = 0
 
@@ -86,7 +96,7 @@ class AgentTurn:
 
     def own_sentence(self, text: str) -> None:
         """Say this once nobody speaks."""
-        self._to_say = text
+        self._to_say, self._to_say_end = text, ""
 
     def next_phrase(self, phrases: tuple[str, ...]) -> str:
         """The phrases of a list in turn."""
@@ -296,12 +306,14 @@ class AgentTurn:
         response = self._floor.response
         assert response is not None
         self._voice_failures += 1
-        rest = response.unheard()
+        rest, ending = response.unheard(), response.end_call_reason
         self.stop("voice", status="failed")
         if self._voice_failures >= _VOICE_FAILURES:
             self._end_call("the voice failed")
+        elif ending and not rest:
+            self._end_call(ending)
         else:
-            self._to_say = rest
+            self._to_say, self._to_say_end = rest, ending
 
     def _voiced(self, response_id: int, segment_id: int) -> Response | None:
         response = self._live(response_id)
@@ -468,8 +480,9 @@ class AgentTurn:
         response.signs_of_life = signs + 1
 
     def _say_own(self) -> None:
-        text, self._to_say = self._to_say, ""
-        self.say(text)
+        text, ending = self._to_say, self._to_say_end
+        self._to_say = self._to_say_end = ""
+        self.say(text, end_call=ending)
 
     def _check_in(self) -> None:
         silence, phrases = self._floor.policy.silence, self._floor.setup.phrases
