@@ -160,6 +160,7 @@ async def listening_calls(folder: Path, count: int) -> dict[str, float]:
     await run_for(sessions, frames, LISTEN_S / 3)
     speaking = (time.process_time() - cpu_s) / (time.perf_counter() - start_s) - idle
     result["speaking_cores"] = speaking / count
+    result["speaking_mb"] = (resident_mb() - before_mb) / count
     result["speaking_tasks"] = (len(asyncio.all_tasks()) - before_tasks) / count
     await close(host, sessions)
     return {name: round(value, 4) for name, value in result.items()}

@@ -67,8 +67,8 @@ ROWS = (
         "", (), "-", "0.062",
     ),
     Row(
-        "memory per call, MB",
-        "{:.1f} / {:.1f} / {:.1f}", ("mb_1", "mb_10", "mb_50"),
+        "memory per speaking call, MB",
+        "{:.1f} / {:.1f} / {:.1f}", ("speaking_mb_1", "speaking_mb_10", "speaking_mb_50"),
         "3", (None, 3, 3), "1 to 4, or 46 to 321", "22 to 24",
     ),
     Row(
