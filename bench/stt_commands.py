@@ -170,7 +170,10 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print what is not word-perfect")
     parser.add_argument("--jobs", type=int, default=1, help="recogniser processes")
     arguments = parser.parse_args()
-    report(asyncio.run(run(arguments.corpus, arguments.agent, arguments.jobs)), arguments.show)
+    section = yaml.safe_load(arguments.agent.read_text())["flow"]
+    flow = Flow(FlowConfig.model_validate(section))
+    lines = (arguments.corpus / "manifest.jsonl").read_text().splitlines()
+    report(asyncio.run(run(arguments.corpus, flow, lines, arguments.jobs)), arguments.show)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,8 @@ def _slot(intent: IntentConfig, rng: random.Random) -> SlotConfig | None:
 def _answer(slot: SlotConfig, rng: random.Random) -> str:
     if slot.decline and rng.random() < 0.1:
         return rng.choice(slot.decline)
-    return rng.choice(words.ANSWERS).format(spoken_value(slot, rng))
+    shapes = words.BARE_ANSWERS if rng.random() < 0.8 else words.ANSWERS
+    return rng.choice(shapes).format(spoken_value(slot, rng))
 
 
 def _correction(slot: SlotConfig, rng: random.Random) -> str:
@@ -127,9 +128,9 @@ def _correction(slot: SlotConfig, rng: random.Random) -> str:
 def _general(rng: random.Random) -> str:
     kind = rng.random()
     if kind < 0.35:
-        return rng.choice(words.YES if rng.random() < 0.5 else words.YES[:12])
+        return rng.choice(words.YES if rng.random() < 0.3 else words.COMMON_YES)
     if kind < 0.55:
-        return rng.choice(words.NO if rng.random() < 0.5 else words.NO[:5])
+        return rng.choice(words.NO if rng.random() < 0.3 else words.COMMON_NO)
     if kind < 0.65:
         return rng.choice(words.NOTHING_MORE)
     return rng.choice(rng.choice(list(words.COMMANDS.values())))

@@ -83,7 +83,7 @@ def number_at(tokens: list[str], at: int) -> tuple[int, int] | None:
             total, current, last = current * 1000, 0, 1000
         elif not (
             word == "and"
-            and last == 100
+            and (last == 100 or total)
             and at + 1 < len(tokens)
             and tokens[at + 1] in UNITS | TENS
         ):

@@ -4,7 +4,7 @@
     {size, roast}         several: spoken in any order, each may be missing; said one after another
     {milk & sugar}        several, joined by "and"
     [with {milk & sugar}] may be missing; in a sentence it is left out when no slot in it is set
-    (get|give) me         either
+    (get|give) me         either; what is usual comes first, as it is given more weight
     <want>                a macro: built-in or from the flow's `macros`
 
 One notation serves both directions, so that a user learns one thing.
@@ -19,14 +19,15 @@ from dataclasses import dataclass
 
 BUILTIN_MACROS: dict[str, str] = {
     "want": (
-        "(i'd like|i would like|i want|i'll have|i'll take|i'll get|i will have|i will take"
-        "|i need|can i have|can i get|can i please have|can i please get|could i have"
-        "|could i get|could i please have|may i have|may i get|may i please have|give me"
-        "|get me|make me|bring me|please give me|please get me|please make me|let me have"
-        "|let me get|can you make me|can you get me|can you give me|could you make me"
-        "|could you get me|could you give me|i'd love|i'd like to have|i'd like to get"
-        "|i'd like to order|i want to order|i would like to have|i would like to order)"
+        "(i'd like|can i get|can i have|i'll have|give me|could i get|could i have|get me|i want"
+        "|may i have|i'll take|make me|i would like|let me have|let me get|can you make me"
+        "|can you get me|i need|can i please have|can i please get|could i please have|i'll get"
+        "|bring me|please give me|please make me|please get me|may i get|may i please have"
+        "|can you give me|could you make me|could you get me|could you give me|i'd love"
+        "|i'd like to have|i'd like to get|i'd like to order|i want to order|i will have"
+        "|i will take|i would like to have|i would like to order|i would love)"
     ),
+    "a": "(a|one|the|)",
     "hello": "(hi|hello|hey|good morning|good afternoon|good evening|hi there|hello there)",
     "please": "(please|thanks|thank you)",
 }
@@ -173,7 +174,10 @@ def sample(
         elif isinstance(node, Slots):
             parts.append(_sample_slots(node, rng, value))
         elif not node.optional or rng.random() < 0.5:
-            parts.append(sample(rng.choice(node.options), rng, value, macros))
+            # Zipf's law, as for most things that people say.
+            weights = [1 / rank for rank in range(1, len(node.options) + 1)]
+            (option,) = rng.choices(node.options, weights)
+            parts.append(sample(option, rng, value, macros))
     return " ".join(" ".join(parts).split())
 
 

@@ -153,12 +153,16 @@ REMOVALS = (
     "actually no {}", "make it without {}", "and no {}",
 )  # fmt: skip
 ANSWERS = (
-    "{}", "{}", "{}", "{} please", "a {}", "a {} please", "the {}", "um {}", "uh {}",
+    "{}", "{} please", "a {}", "a {} please", "the {}", "um {}", "uh {}",
     "i'd like {}", "i'd like a {}", "i'll have a {}", "i'll take a {}", "i want {}",
     "i want a {}", "{} thanks", "just {}", "just a {}", "make it {}", "let me have a {}",
     "can i have a {}", "can i get a {}", "maybe {}", "i think {}", "{} will do", "{} is fine",
     "{} would be great", "{} would be good",
 )  # fmt: skip
+BARE_ANSWERS = ("{}", "{}", "{}", "{} please", "a {}", "a {} please", "um {}", "the {}")
+"""The usual ones. Longer phrases are rare: most that begin like them go on to a whole request."""
+COMMON_YES = ("yes", "yes", "yes", "yes please", "yeah", "yep", "that's right", "correct")
+COMMON_NO = ("no", "no", "no", "no thanks", "no thank you", "nope")
 FILLERS = frozenset(
     (
         "a", "an", "the", "um", "uh", "hmm", "er", "please", "thanks", "thank", "you", "just",

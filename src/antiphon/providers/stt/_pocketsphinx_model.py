@@ -21,7 +21,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 """Raised whenever the files would come out different from the same sentences."""
 
 # Share of probability that a longer context leaves to the shorter one. Fixed, and not estimated
@@ -30,6 +30,7 @@ VERSION = 3
 BACKOFF_TRIGRAM, BACKOFF_BIGRAM, BACKOFF_UNIGRAM = 0.1, 0.2, 0.05
 
 END_CONTEXT_WORDS = 3
+END_PRIOR_COUNT = 4
 START, END = "<s>", "</s>"
 
 
@@ -171,18 +172,26 @@ def _entry(probability: float, words: str, weight: float) -> str:
 
 
 def end_probabilities(counted: Mapping[str, int]) -> dict[str, float]:
-    """P(the sentence ends | its last words), for each context of up to three words."""
-    seen: Counter[str] = Counter()
-    ended: Counter[str] = Counter()
+    """P(the sentence ends | its last words), for each context of up to three words.
+
+    A context that was seen rarely leans on the shorter one: that "a small mocha" never ended one
+    of four sampled sentences says little.
+    """
+    seen: Counter[tuple[str, ...]] = Counter()
+    ended: Counter[tuple[str, ...]] = Counter()
     for line, count in counted.items():
         words = (START, *line.split())
         for end in range(1, len(words) + 1):
-            for size in range(1, min(END_CONTEXT_WORDS, end) + 1):
-                context = " ".join(words[end - size : end])
+            for size in range(min(END_CONTEXT_WORDS, end) + 1):
+                context = words[end - size : end]
                 seen[context] += count
                 if end == len(words):
                     ended[context] += count
-    return {context: round(ended[context] / count, 4) for context, count in seen.items()}
+    result: dict[tuple[str, ...], float] = {(): ended[()] / seen[()]}
+    for context in sorted(seen, key=len)[1:]:
+        prior = END_PRIOR_COUNT * result[context[1:]]
+        result[context] = (ended[context] + prior) / (seen[context] + END_PRIOR_COUNT)
+    return {" ".join(context): round(p, 4) for context, p in result.items()}
 
 
 def completeness(words: list[str], ends: Mapping[str, float]) -> float:
@@ -198,7 +207,7 @@ def completeness(words: list[str], ends: Mapping[str, float]) -> float:
     for first in range(len(known)):
         probability = ends.get(" ".join(known[first:]))
         if probability is not None:
-            return probability / (probability + 0.125)
+            return round(probability / (probability + 0.125), 4)
     return 0.0
 
 
