@@ -60,8 +60,9 @@ class Plan:
     """What is played when.
 
     Each recording begins `lead_ms` after the agent has finished speaking (the first one: after the
-    greeting), or, with `barge_in_ms`, so long after the agent's first sound, whatever it says. The
-    call is ended `linger_ms` after the agent's last word.
+    greeting), or, with `barge_in_ms`, so long after the agent's first sound, whatever it says. One
+    that is not answered is waited for `linger_ms`, and so is the end of the call after the agent's
+    last word.
     """
 
     recordings: Sequence[bytes]
@@ -89,6 +90,7 @@ class WavDriver:
         self._waiting = deque(plan.recordings)
         self._current = b""
         self._at = 0
+        self._first = True
         self._quiet_ms = 0
         self._sounding_ms = 0
 
@@ -133,20 +135,23 @@ class WavDriver:
                 self._waiting.append(more)
         if not self._current and self._waiting and self._may_begin():
             self._current, self._at = self._waiting.popleft(), 0
-            self._quiet_ms = self._sounding_ms = 0
+            self._first = False
         if not self._current:
             return _SILENCE
         frame = self._current[self._at : self._at + FRAME_BYTES].ljust(FRAME_BYTES, b"\0")
         self._at += FRAME_BYTES
         if self._at >= len(self._current):
             self._current = b""
+            self._quiet_ms = self._sounding_ms = 0
         return frame
 
     def _may_begin(self) -> bool:
         barge_in_ms = self._plan.barge_in_ms
         if barge_in_ms is not None and self._sounding_ms >= barge_in_ms:
             return True
-        return self._quiet_ms >= self._plan.lead_ms
+        # Between a recording and its answer nobody makes a sound either.
+        answered = self._first or self._sounding_ms > 0
+        return self._quiet_ms >= (self._plan.lead_ms if answered else self._plan.linger_ms)
 
     def _note(self, agent: bytes | None) -> None:
         if agent is not None:

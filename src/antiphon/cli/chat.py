@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 from pathlib import Path
@@ -89,6 +90,8 @@ async def _run(agent: Path) -> None:
 def _read_lines(call: ChatCall, loop: asyncio.AbstractEventLoop) -> None:
     """Standard input, line by line. In a daemon thread of its own, because nothing can interrupt a
     read of a terminal, and the process must be able to end when the agent hangs up."""
-    for line in sys.stdin:
-        loop.call_soon_threadsafe(call.lines.put_nowait, line.strip())
-    loop.call_soon_threadsafe(call.lines.put_nowait, "")
+    # A closed loop: the agent has hung up while somebody typed.
+    with contextlib.suppress(RuntimeError):
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(call.lines.put_nowait, line.strip())
+        loop.call_soon_threadsafe(call.lines.put_nowait, "")

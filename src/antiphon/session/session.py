@@ -91,6 +91,7 @@ class Session:
         self._system = system_message(agent.config)
         self._events: deque[e.Event] = deque()
         self._handling = False
+        self._introduced = False
         self._open = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._generation: asyncio.Task[None] | None = None
@@ -196,9 +197,7 @@ class Session:
         try:
             if self._listener is not None:
                 self._spawn(self._listener.run(), "listen")
-            self._call.notify(
-                notices.created(self.call_id, self._agent.config.name, self._call.channel)
-            )
+            self._introduce()
             if not self._call.has_audio:
                 self._begin()
             await self._ending.wait()
@@ -206,9 +205,17 @@ class Session:
             self.hang_up("server stopped")
             await self._close()
 
+    def _introduce(self) -> None:
+        """The first notice, even if the channel's first frame comes before `run` does."""
+        if not self._introduced:
+            self._introduced = True
+            name = self._agent.config.name
+            self._call.notify(notices.created(self.call_id, name, self._call.channel))
+
     def _begin(self) -> None:
         if not self._open:
             self._open = True
+            self._introduce()
             self._post(e.CallStarted(self._clock.now_ms()))
             if self._call.has_audio and self._stt is None:
                 self._post(e.TranscriptionFailed(self._clock.now_ms(), "it could not be opened"))
