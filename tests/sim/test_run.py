@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -19,13 +20,14 @@ def test_no_promise_is_broken_in_20000_conversations() -> None:
     # The first fifth has no faults: what happens there is what most callers get.
     friendly, total = SEEDS // 5, Stats()
     for seeds, faults in ((range(friendly), ()), (range(friendly, SEEDS), FAULT_NAMES)):
-        for batch in run_many(seeds, faults, processes=min(2, os.cpu_count() or 1)):
-            assert not batch.broken, "\n".join(
-                f"antiphon sim --seeds 1 --start {one.seed}"
-                f" --faults {'all' if faults else 'none'}: {one.violation}"
-                for one in batch.broken
-            )
-            total += batch.stats
+        with closing(run_many(seeds, faults, min(2, os.cpu_count() or 1))) as batches:
+            for batch in batches:
+                assert not batch.broken, "\n".join(
+                    f"antiphon sim --seeds 1 --start {one.seed}"
+                    f" --faults {'all' if faults else 'none'}: {one.violation}"
+                    for one in batch.broken
+                )
+                total += batch.stats
     assert total.worlds == SEEDS
     # A world in which nothing happens would break nothing.
     assert total.turns > 3 * SEEDS

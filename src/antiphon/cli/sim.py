@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -74,9 +75,9 @@ def _run(
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-    with progress:
+    with progress, closing(run_many(seeds, faults, processes)) as batches:
         task = progress.add_task("", total=len(seeds), broken="")
-        for batch in run_many(seeds, faults, processes):
+        for batch in batches:
             total += batch.stats
             broken.extend(batch.broken)
             told = f"{len(broken)} broken" if broken else ""

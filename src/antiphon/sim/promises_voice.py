@@ -198,22 +198,32 @@ class OneSpeaks(Promise):
 
 
 class FailureIsHonest(Promise):
-    """The agent says that it failed only when something did."""
+    """The agent says that it failed only when something did. What a broken voice left unsaid may be
+    said again."""
 
     name = "6 an honest failure"
-    __slots__ = ("_sentence",)
+    __slots__ = ("_again", "_generated", "_sentence")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._sentence = world.setup.phrases.llm_failed[:20]
+        self._generated: set[int] = set()
+        self._again = False
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
-        return {c.SynthesizeText: self._on_segment}
+        return {
+            c.StartGeneration: lambda command: self._generated.add(command.response_id),
+            c.SynthesizeText: self._on_segment,
+        }
 
     def _on_segment(self, command: c.SynthesizeText) -> None:
-        excused = command.response_id in self.world.llm.excused
-        if command.text.startswith(self._sentence) and not excused:
-            self.fail(f"response {command.response_id}: {command.text!r}, and nothing failed")
+        if not command.text.startswith(self._sentence):
+            return
+        response_id = command.response_id
+        if response_id in self.world.llm.excused:
+            self._again = True
+        elif response_id in self._generated or not self._again:
+            self.fail(f"response {response_id}: {command.text!r}, and nothing failed")
 
 
 class ProtectedIsHeard(Promise):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import marshal
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from enum import Enum
@@ -160,8 +160,9 @@ class Batch:
 
 def run_many(
     seeds: Iterable[int], faults: tuple[str, ...] = (), processes: int = 1
-) -> Iterator[Batch]:
-    """Run seeds in batches, in order; with more than one process, in that many."""
+) -> Generator[Batch, None, None]:
+    """Run seeds in batches, in order; with more than one process, in that many. Close it to stop
+    early."""
     run = partial(_run_batch, faults)
     chunks = _chunks(seeds)
     if processes <= 1:
