@@ -32,11 +32,13 @@ class Edges:
 class Recogniser:
     """Notes what it is asked; says what the test gives it."""
 
-    def __init__(self, *results: SttEvent, failure: ProviderError | None = None) -> None:
+    def __init__(
+        self, *results: SttEvent, failure: ProviderError | None = None, ends: bool = False
+    ) -> None:
         self.asked: list[tuple[object, ...]] = []
         self.pushed = 0
         self.full = False
-        self._results, self._failure = results, failure
+        self._results, self._failure, self._ends = results, failure, ends
 
     def push(self, pcm: bytes) -> None:
         if self.full:
@@ -57,6 +59,8 @@ class Recogniser:
             yield one
         if self._failure is not None:
             raise self._failure
+        if self._ends:
+            return
         await asyncio.Event().wait()
 
     async def aclose(self) -> None:
@@ -144,6 +148,23 @@ async def test_what_is_understood_is_passed_on_and_a_failure_ends_it() -> None:
     ]
     call.frames(1)
     assert stt.pushed == 0
+
+
+async def test_a_recogniser_that_just_stops_has_failed_too() -> None:
+    call = Call(Recogniser(ends=True))
+    await call.listener.run()
+    assert call.events == [e.TranscriptionFailed(0, "the recogniser ended its stream")]
+    await call.listener.run()
+
+
+async def test_an_outbox_that_is_full_fails_once_although_its_stream_ends_as_well() -> None:
+    stt = Recogniser(ends=True)
+    call = Call(stt)
+    stt.full = True
+    running = asyncio.create_task(call.listener.run())
+    call.frames(1)
+    await running
+    assert len(call.events) == 1
 
 
 def test_an_outbox_that_is_full_is_a_failure_and_told_once() -> None:

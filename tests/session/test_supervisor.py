@@ -231,6 +231,27 @@ async def test_draining_hangs_up_those_who_stay_and_survives_a_stuck_provider(
     assert "did not stop" in caplog.text
 
 
+async def test_draining_does_not_wait_for_a_channel_that_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released = asyncio.Event()
+
+    class Stuck(TestCall):
+        async def close(self, reason: str) -> None:
+            await released.wait()
+
+    monkeypatch.setattr(supervisor_module, "STOP_DEADLINE_S", 0.01)
+    host = Supervisor([loaded()])
+    await host.start()
+    session = await host.start_call(Stuck(has_audio=False), None, StreamClock())
+    await settle()
+    await asyncio.wait_for(host.drain(0), 0.5)
+    released.set()
+    await asyncio.wait_for(session.wait_closed(), 0.5)
+    await settle()
+    assert leftovers() == set()
+
+
 async def test_draining_an_empty_server_is_immediate(host: Supervisor) -> None:
     await host.drain(60.0)
     assert not host.ready

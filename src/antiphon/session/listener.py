@@ -72,6 +72,7 @@ class Listener:
         try:
             async for event in self._stt.events():
                 self._take(event)
+            self.failed("the recogniser ended its stream")
         except ProviderError as error:
             self.failed(str(error))
 
