@@ -18,6 +18,7 @@ let line = null;
 let startedAt = 0;
 let endReason = "";
 let clockTimer = 0;
+let state = null;
 
 // ---- what is shown ----
 
@@ -39,9 +40,8 @@ function setPhase(next) {
     showClock();
     clockTimer = setInterval(showClock, 1000);
   }
-  if (next === "idle") showState(`${agentName()} is here.`);
-  if (next === "connecting") showState("Connecting…");
-  if (next === "text") showState(`Writing to ${agentName()}`);
+  if (next === "idle") state = null;
+  showState();
 }
 
 function showClock() {
@@ -53,17 +53,20 @@ function duration() {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
-function showState(text) {
+function showState() {
+  const text = stateText(state ?? {});
   if (ui.state.textContent !== text) ui.state.textContent = text;
 }
 
 function stateText({ user, agent }) {
   const name = agentName();
-  if (phase === "text") return agent === "thinking" ? `${name} is thinking` : `Writing to ${name}`;
+  if (phase === "idle") return `${name} is here.`;
+  if (phase === "connecting") return "Connecting…";
+  if (agent === "thinking") return `${name} is thinking`;
+  if (phase === "text") return `Writing to ${name}`;
   if (agent === "paused") return `${name} pauses for you`;
   if (user === "speaking") return agent === "speaking" ? "You both speak" : `${name} listens to you`;
   if (agent === "speaking") return `${name} is speaking`;
-  if (agent === "thinking") return `${name} is thinking`;
   if (user === "away") return "Are you still there?";
   return line?.muted ? "You are muted" : "Your turn";
 }
@@ -87,7 +90,8 @@ function onEvent(event) {
     case "antiphon.state":
       document.body.dataset.user = event.user;
       document.body.dataset.agent = event.agent;
-      showState(stateText(event));
+      state = event;
+      showState();
       break;
     case "antiphon.session.ended":
       endReason = event.reason ?? "";
@@ -128,7 +132,6 @@ async function talk() {
   if (line !== mine || mine.over) return;
   setMuted(false);
   setPhase("call");
-  showState("Your turn");
   strings.listen("user", mine.microphone);
   if (mine.remote) strings.listen("agent", mine.remote);
 }
@@ -138,7 +141,7 @@ function setMuted(muted) {
   line.setMuted(muted);
   ui.mute.setAttribute("aria-pressed", String(muted));
   ui.mute.textContent = muted ? "Muted" : "Mute";
-  if (phase === "call") showState(muted ? "You are muted" : "Your turn");
+  showState();
 }
 
 function write(text) {
@@ -167,7 +170,7 @@ ui.headphones.addEventListener("change", () => {
   if (line instanceof VoiceLine) line.setHeadphones(ui.headphones.checked);
 });
 ui["problem-type"].addEventListener("click", () => ui.message.focus());
-ui.agent.addEventListener("change", () => showState(`${agentName()} is here.`));
+ui.agent.addEventListener("change", showState);
 ui.write.addEventListener("submit", (event) => {
   event.preventDefault();
   const text = ui.message.value.trim();
@@ -226,7 +229,7 @@ async function begin() {
     ui["agent-name"].textContent = several ? "" : display(agents[0].name);
     score.agent = display(agents[0].name);
   } catch {
-    showState("Nobody answers.");
+    ui.state.textContent = "Nobody answers.";
     showProblem(unreachable());
     return;
   }
