@@ -46,6 +46,24 @@ def test_the_wait_without_words_does_not_trust_the_score() -> None:
     assert spoken(1.0, text="").due_ms() == 2000 + Endpointing().unknown_ms
 
 
+def test_a_click_in_the_pause_does_not_prolong_it() -> None:
+    user = spoken(1.0)
+    user.speech_started(2050)
+    user.speech_stopped(2110)
+    assert user.final
+    assert user.due_ms() == 2200
+    # What it was is asked for all the same, and used when it comes in time.
+    assert user.completed(1, 2, "a coffee please", 0.9, 1.0)
+    assert (user.text, user.due_ms()) == ("a coffee please", 2200)
+
+
+def test_a_short_word_in_the_pause_does() -> None:
+    user = spoken(1.0)
+    user.speech_started(2050)
+    user.speech_stopped(2200)
+    assert not user.final
+
+
 def test_speech_that_goes_on_belongs_to_the_same_turn_and_utterance() -> None:
     user, out = fresh()
     user.speech_started(100)

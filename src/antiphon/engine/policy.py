@@ -33,6 +33,9 @@ class Endpointing:
     max_utterance_ms: int = _number(
         30000, 5000, 120000, "An utterance is passed on in pieces of at most this length."
     )
+    blip_ms: int = _number(
+        100, 0, 500, "Sound shorter than this within a pause does not prolong the pause."
+    )
     min_confidence: float = _number(
         0.4, 0.0, 1.0, "A transcript below this is not believed; the caller is asked to repeat."
     )

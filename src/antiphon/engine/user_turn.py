@@ -27,6 +27,7 @@ class _Part:
         "complete",
         "confidence",
         "ended",
+        "needed",
         "revision",
         "text",
         "utterance_id",
@@ -35,6 +36,7 @@ class _Part:
     def __init__(self, utterance_id: int, begun_ms: int) -> None:
         self.utterance_id, self.begun_ms = utterance_id, begun_ms
         self.revision = 0  # of the newest FinalizeUtterance
+        self.needed = 0  # without it the turn does not end; later ones only saw a blip
         self.answered = 0  # revision of the newest final transcript
         self.text = ""
         self.confidence = 1.0
@@ -43,13 +45,14 @@ class _Part:
 
     @property
     def final(self) -> bool:
-        return self.answered == self.revision
+        return self.answered >= self.needed
 
 
 class UserTurn:
     """The turn under way. `out` collects the commands."""
 
     __slots__ = (
+        "_burst_ms",
         "_next_utterance",
         "_parts",
         "_policy",
@@ -66,6 +69,7 @@ class UserTurn:
         self._policy, self.out = policy, out
         self._next_utterance = 1
         self._turns = 0
+        self._burst_ms = 0  # when the caller began to sound last
         self._parts: list[_Part] = []
         self.turn_id = 0
         self.phase = Phase.IDLE
@@ -81,13 +85,17 @@ class UserTurn:
             self._open(speech_at_ms)
         if not self._parts or self._parts[-1].utterance_id == 0:
             self._begin_part(speech_at_ms)
+        self._burst_ms = speech_at_ms
         self.phase = Phase.SPEAKING
 
     def speech_stopped(self, speech_at_ms: int) -> None:
         """Voice activity ended; the final transcript is asked for inside the pause."""
         self.phase = Phase.QUIET
-        self.speech_end_ms = max(speech_at_ms, self.speech_start_ms)
-        self._finalize(self._parts[-1])
+        part = self._parts[-1]
+        blip = part.needed > 0 and speech_at_ms - self._burst_ms < self._policy.blip_ms
+        self._finalize(part, needed=not blip)
+        if not blip:
+            self.speech_end_ms = max(speech_at_ms, self.speech_start_ms)
 
     def partial(self, utterance_id: int, text: str, complete: float | None) -> bool:
         """A partial transcript. False when it is stale."""
@@ -109,7 +117,7 @@ class UserTurn:
             return False
         part.answered = revision
         part.text, part.confidence, part.complete = text, confidence, complete
-        if part is not self._parts[-1]:
+        if part is not self._parts[-1] and part.answered == part.revision:
             self._end_part(part)
         return True
 
@@ -224,8 +232,10 @@ class UserTurn:
             part.ended = True
             self.out.append(EndUtterance(part.utterance_id))
 
-    def _finalize(self, part: _Part) -> None:
+    def _finalize(self, part: _Part, *, needed: bool = True) -> None:
         part.revision += 1
+        if needed:
+            part.needed = part.revision
         self.out.append(FinalizeUtterance(part.utterance_id, part.revision))
 
     def _find(self, utterance_id: int) -> _Part | None:
