@@ -71,6 +71,7 @@ def test_times(said: str, value: str) -> None:
         ("in two weeks", date(2026, 12, 4)),
         ("in a week", date(2026, 11, 27)),
         ("the third of may", date(2027, 5, 3)),
+        ("on the fourth of may", date(2027, 5, 4)),
         ("may third", date(2027, 5, 3)),
         ("december twenty first", date(2026, 12, 21)),
         ("on the first", date(2026, 12, 1)),

@@ -64,7 +64,7 @@ class Spoken:
 
 def number_at(tokens: list[str], at: int) -> tuple[int, int] | None:
     """The number that begins at word `at`, and where it ends: "two hundred and five"."""
-    if at < len(tokens) and tokens[at].isdigit():
+    if at < len(tokens) and tokens[at].isdecimal():
         return int(tokens[at][:9]), at + 1
     total, current, start = 0, 0, at
     last = 1000
@@ -184,7 +184,7 @@ def _relation_at(tokens: list[str], at: int) -> tuple[int, bool, int] | None:
 def _unit(tokens: list[str], at: int) -> int | None:
     if at >= len(tokens):
         return None
-    if tokens[at].isdigit():
+    if tokens[at].isdecimal():
         return int(tokens[at][:4])
     return UNITS.get(tokens[at])
 
@@ -237,7 +237,7 @@ _DATE = re.compile(
     rf"|(?P<week>a week from|the {_DAY} after next)?\s*"
     rf"(?:(?P<which>next|this|coming|on) )?(?P<day>{_DAY})(?: (?P<later>next week))?"
     rf"(?: the (?P<of_day>{_ORDINAL})(?: of (?P<of_month>{_MONTH}))?)?"
-    rf"|(?:the )?(?P<first>{_ORDINAL})(?: of)? (?P<month1>{_MONTH})"
+    rf"|(?:on )?(?:the )?(?P<first>{_ORDINAL})(?: of)? (?P<month1>{_MONTH})"
     rf"|(?P<month2>{_MONTH}) (?:the )?(?P<second>{_ORDINAL}|\d{{1,2}})(?:st|nd|rd|th)?"
     rf"|(?:on )?the (?P<alone>{_ORDINAL})|(?P<iso>\d{{4}}-\d\d-\d\d))\b"
 )
@@ -280,7 +280,7 @@ def _normal_date(match: re.Match[str]) -> str:
 
 def _say_date(value: str) -> str:
     words = value.split()
-    if words[-1].isdigit():
+    if words[-1].isdecimal():
         ordinal = str(num2words(int(words[-1]), to="ordinal")).replace("-", " ")
         return f"the {ordinal} of {words[0]}" if words[0] in MONTHS else f"the {ordinal}"
     if words[0] == "in":

@@ -85,7 +85,7 @@ def tokens_of(text: str) -> list[str]:
     """Words in the recogniser's spelling, digits as words."""
     result: list[str] = []
     for token in _TOKEN.findall(text.lower().replace("’", "'")):
-        if token.isdigit() and len(token) <= 4:
+        if token.isdecimal() and len(token) <= 4:
             result.extend(say_number(int(token)).split())
         else:
             result.append(token)

@@ -49,7 +49,7 @@ class PocketsphinxOptions(ProviderOptions):
         default=0, ge=0, le=64, description="Recogniser processes; 0 is one per core but one."
     )
     reject_below: float = Field(
-        default=0.5,
+        default=0.6,
         ge=0,
         le=1,
         description="Mean word posterior below which nothing was understood.",
