@@ -240,3 +240,16 @@ async def test_closing_ends_the_processes(stt: PocketsphinxStt) -> None:
 async def test_what_it_cannot_do_is_said(hints: dict[str, Any], problem: str) -> None:
     with pytest.raises(UserFacingError, match=problem):
         await PocketsphinxStt(PocketsphinxOptions(), AgentHints(**hints)).start()
+
+
+async def test_more_speakers_than_decoders_all_get_their_finals(stt: PocketsphinxStt) -> None:
+    streams = [await stt.open() for _ in range(20)]
+    frames = frames_of(ORDERS[2]["file"])[40:140]
+    for stream in streams:
+        push(stream, frames)
+    for stream in (streams[0], streams[-1]):
+        stream.finalize(1, 1)
+        assert (await final(stream.events())).revision == 1
+        await stream.aclose()
+    for stream in streams[1:-1]:
+        await stream.aclose()

@@ -39,9 +39,9 @@ RESUME_BYTES = 400 * wire.BYTES_PER_MS
 """Audio after a final before it is decoded again: after most finals comes only silence."""
 FREEZE_MS = 12_000
 WINDOW_MS = 24_000
-MAX_DECODERS = 48
-"""About 5 MB each. When more callers speak at once, partials stop for those who spoke first; their
-finals come all the same."""
+MAX_DECODERS = 16
+"""About 9 MB each, and as many as one core can follow. When more callers speak at once, partials
+stop for those who spoke first; their finals come all the same."""
 FRAME_MS = 10
 
 
