@@ -382,6 +382,31 @@ def test_a_voice_that_fails_twice_ends_the_call() -> None:
     assert c.EndCall("the voice failed") in told
 
 
+def saying_goodbye() -> Scenario:
+    call = Scenario()
+    call.says("bye")
+    call.writes("Goodbye to you.")
+    call.wants_tool("end_call")
+    call.is_done_writing()
+    call.voices()
+    return call
+
+
+def test_a_goodbye_whose_voice_breaks_off_is_finished_and_still_ends_the_call() -> None:
+    call = saying_goodbye()
+    call.plays(300)
+    call.send(e.SynthesisFailed(call.now_ms, 1, "gone"))
+    assert call.spoken == "to you."
+    call.voices()
+    assert c.EndCall("agent") in call.plays_out()
+
+
+def test_a_goodbye_that_was_heard_ends_the_call_although_its_voice_fails() -> None:
+    call = saying_goodbye()
+    call.plays(900)
+    assert c.EndCall("agent") in call.send(e.SynthesisFailed(call.now_ms, 1, "gone"))
+
+
 def test_a_voice_that_works_again_is_forgiven() -> None:
     call = Scenario()
     for number in (1, 3, 5):
