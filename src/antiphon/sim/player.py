@@ -1,7 +1,8 @@
 """Playout of a simulated world, with the meaning of the real one (`audio.player`).
 
-Positions count audio heard, not time; a pause keeps the place; progress is told every 100 ms and
-when the audio runs dry; a flush drops everything and is confirmed.
+Positions count audio heard, not time; a pause keeps the place; progress is told every 100 ms (in
+some worlds more seldom, as some channels do) and when the audio runs dry; a flush drops everything
+and is confirmed.
 
 Time is continuous here: nothing is read in frames, but the first sample waits for the next frame.
 """
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from antiphon.sim.world import World
 
 _SOURCE = 5
-_PROGRESS_MS = 100
+_PROGRESS_MS = (100, 250, 500)
 
 
 class Track:
@@ -65,6 +66,7 @@ class Player:
         "ducked",
         "paused",
         "playing",
+        "progress_ms",
         "quiet_from_ms",
         "quiet_until_ms",
         "tracks",
@@ -73,6 +75,7 @@ class Player:
     def __init__(self, world: World, rng: Random) -> None:
         self._world, self._rng = world, rng
         self.tracks: dict[int, Track] = {}
+        self.progress_ms = _PROGRESS_MS[between(rng, 0, len(_PROGRESS_MS) - 1)]
         self._front: int | None = None  # the response that was released last
         self._token = 0
         self._since_ms = 0  # when the run of playing began
@@ -209,7 +212,7 @@ class Player:
             world.send(PlaybackProgressed(now_ms, response_id, track.played_ms), _SOURCE)
 
     def _next_tick(self, track: Track) -> None:
-        step_ms = _PROGRESS_MS - track.played_ms % _PROGRESS_MS
+        step_ms = self.progress_ms - track.played_ms % self.progress_ms
         self._world.after(
             min(step_ms, track.available_ms - track.played_ms), self._tick, self._token
         )

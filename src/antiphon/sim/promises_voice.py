@@ -106,8 +106,9 @@ class HistoryIsWhatWasHeard(Promise):
         return False
 
     def _compare(self, response_id: int, heard: list[str]) -> None:
-        """The truth lies between what was played 200 ms ago, as the engine learns of it every
-        100 ms only and an abrupt end tells it nothing more, and what was played by now."""
+        """The truth lies between what the engine knows, which learns of it from time to time and is
+        told nothing more by an abrupt end, and what was played by now."""
+        unknown_ms = self.world.player.progress_ms + 100
         now_ms = self.world.player.heard_ms(response_id)
         spoken: list[str] = []
         least = most = 0
@@ -118,7 +119,7 @@ class HistoryIsWhatWasHeard(Promise):
             if inside_ms <= 0:
                 continue
             most += sum(1 for w in speech.words if w.start_ms + w.end_ms <= 2 * inside_ms)
-            inside_ms -= 200
+            inside_ms -= unknown_ms
             least += sum(1 for w in speech.words if w.start_ms + w.end_ms <= 2 * inside_ms)
             cut_inside = now_ms < speech.start_ms + speech.duration_ms
             exact = self.world.tts.tells_words and speech.done_ms == speech.duration_ms
