@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
-from antiphon.sim.promise import Broken
+from antiphon.sim.promise import Broken, Promise
 from antiphon.sim.promises_order import (
     CommandsAreInOrder,
     EverythingCloses,
@@ -48,6 +48,7 @@ class Promises:
         "_engine_ms",
         "_speech",
         "_table",
+        "_ticking",
         "_tools",
         "_turns",
         "ending",
@@ -75,9 +76,11 @@ class Promises:
             LatencySums(world),
         )
         self._table: dict[type, list[Callable[[Any], None]]] = {}
+        self._table[c.EndCall] = [self._on_end_call]
         for promise in self._all:
             for watched, check in promise.watches().items():
                 self._table.setdefault(watched, []).append(check)
+        self._ticking = [p for p in self._all if type(p).tick is not Promise.tick]
         self._engine_ms = 0  # the engine's clock: the latest time that an event carried
         self.ending = False  # the agent has hung up
         self.over = False
@@ -104,7 +107,7 @@ class Promises:
     def _tick(self, _: None) -> None:
         if self.ending or self.over:
             return
-        for promise in self._all:
+        for promise in self._ticking:
             promise.tick()
         self.world.after(_TICK_MS, self._tick, None)
 
@@ -116,17 +119,22 @@ class Promises:
         """An event is about to be handled."""
         if event.at_ms > self._engine_ms:
             self._engine_ms = event.at_ms
-        for check in self._table.get(type(event), ()):
-            check(event)
+        checks = self._table.get(type(event))
+        if checks is not None:
+            for check in checks:
+                check(event)
 
     def command(self, command: c.Command) -> None:
         """A command is about to be carried out."""
         if self.over:
             self._fail(SILENT_AFTERWARDS, f"{command} after the end of the call")
-        for check in self._table.get(type(command), ()):
-            check(command)
-        if type(command) is c.EndCall:
-            self.ending = True
+        checks = self._table.get(type(command))
+        if checks is not None:
+            for check in checks:
+                check(command)
+
+    def _on_end_call(self, command: c.EndCall) -> None:
+        self.ending = True
 
     def after_step(self, event: e.Event) -> None:
         """An event was handled and its commands were carried out."""
@@ -143,9 +151,11 @@ class Promises:
             self._fail(ALWAYS_A_WAY_OUT, "the call goes on and the engine waits for nothing")
         elif deadline.at_ms <= self._engine_ms:
             self._fail(DEADLINE_AHEAD, f"{deadline} at {self._engine_ms} ms")
-        self._speech.after_step()
-        self._turns.after_step()
-        self._tools.after_step()
+        if self._speech.pending:
+            self._speech.after_step()
+        if self._turns.owed is not None or self._tools.wanted:
+            self._turns.after_step()
+            self._tools.after_step()
 
     def finish(self) -> None:
         """The call is over and all stragglers have arrived."""

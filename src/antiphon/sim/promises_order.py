@@ -129,7 +129,7 @@ class ToolsRunOnce(Promise):
     each call with its result."""
 
     name = "4 tools run at most once"
-    __slots__ = ("_due", "_outputs", "_ran", "_response_id", "_running", "_wanted")
+    __slots__ = ("_due", "_outputs", "_ran", "_response_id", "_running", "wanted")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -137,7 +137,7 @@ class ToolsRunOnce(Promise):
         self._due: dict[str, int] = {}
         self._running: dict[str, int] = {}  # tool call -> response
         self._outputs: dict[str, str] = {}  # that came in time
-        self._wanted = ""  # arguments of the call that the LLM has just asked for
+        self.wanted = ""  # arguments of the call that the LLM has just asked for
         self._response_id = 0
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
@@ -155,15 +155,15 @@ class ToolsRunOnce(Promise):
     def _on_requested(self, event: e.ToolRequested) -> None:
         live = self.world.llm.generating_id == event.response_id
         if live and event.name != END_CALL_TOOL and event.arguments not in self._ran:
-            self._wanted = event.arguments
+            self.wanted = event.arguments
 
     def after_step(self) -> None:
         """Called after every event."""
-        if self._wanted:
-            self.fail(f"the LLM asked for a tool with {self._wanted} and it does not run")
+        if self.wanted:
+            self.fail(f"the LLM asked for a tool with {self.wanted} and it does not run")
 
     def _on_call(self, command: c.CallTool) -> None:
-        self._wanted = ""
+        self.wanted = ""
         if command.arguments in self._ran:
             self.fail(f"{command.name}({command.arguments}) runs twice")
         if command.tool_call_id in self._due:

@@ -32,7 +32,7 @@ class TurnsAreAnswered(Promise):
     was understood is lost on the way."""
 
     name = "3 every turn is answered or refused"
-    __slots__ = ("_lost", "_merged", "_open", "_owed", "_turns")
+    __slots__ = ("_lost", "_merged", "_open", "_turns", "owed")
 
     _LOST_MS = 5000
 
@@ -40,7 +40,7 @@ class TurnsAreAnswered(Promise):
         super().__init__(world)
         self._open: dict[int, _Understood] = {}
         self._lost: list[_Understood] = []  # ended without having been part of a turn
-        self._owed: type[c.Command] | None = None  # what a reported turn must be followed by
+        self.owed: type[c.Command] | None = None  # what a reported turn must be followed by
         self._turns: dict[int, str] = {}
         self._merged = False
 
@@ -105,18 +105,18 @@ class TurnsAreAnswered(Promise):
         self._lost = [known for known in self._lost if not known.words <= words]
         if command.outcome not in _REFUSED:
             answered = command.outcome == "answered"
-            self._owed = c.StartGeneration if answered else c.ReportResponse
+            self.owed = c.StartGeneration if answered else c.ReportResponse
 
     def _on_response(self, command: c.ReportResponse) -> None:
-        if command.status == "in_progress" and self._owed is c.ReportResponse:
-            self._owed = None
+        if command.status == "in_progress" and self.owed is c.ReportResponse:
+            self.owed = None
 
     def _on_generation(self, command: c.StartGeneration) -> None:
-        self._owed = None
+        self.owed = None
 
     def after_step(self) -> None:
         """Called after every event."""
-        if self._owed is not None:
+        if self.owed is not None:
             self.fail("a turn was reported and nothing answers it")
 
     def tick(self) -> None:
@@ -177,6 +177,11 @@ class NoSpeechIsDropped(Promise):
     def _on_end(self, command: c.EndUtterance) -> None:
         self._open.discard(command.utterance_id)
         self._covered_ms = max(self._covered_ms, self.world.now_ms)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to look at."""
+        return self._speaking or not self._asked
 
     def after_step(self) -> None:
         """Called after every event."""
