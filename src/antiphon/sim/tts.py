@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from antiphon.sim.world import World
 
 _SOURCE = 4
-_CHUNK_MS = 900
+_CHUNK_MS = 1200
 
 
 class Speech:
