@@ -101,7 +101,9 @@ class Tts:
         at_ms = between(self._rng, 40, 160)
         words = []
         for text in command.text.split():
-            end_ms = at_ms + (len(text) + 1) * self._ms_per_char
+            # Nobody speaks letter by letter: a word may be much shorter or longer than it looks.
+            stretch = between(self._rng, 70, 140)
+            end_ms = at_ms + (len(text) + 1) * self._ms_per_char * stretch // 100
             words.append(Word(text, at_ms, end_ms))
             at_ms = end_ms
         return Speech(command.segment_id, tuple(words), at_ms + between(self._rng, 20, 120))
