@@ -16,6 +16,9 @@ FRAME_MS = 20
 FRAME_BYTES = INPUT_RATE_HZ * FRAME_MS // 1000 * 2
 """Bytes of one 20 ms input frame (640)."""
 
+END_CALL_TOOL = "end_call"
+"""A tool that every agent has: the call ends when the response that asked for it was heard."""
+
 
 @dataclass(frozen=True, slots=True)
 class Word:

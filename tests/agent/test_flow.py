@@ -224,6 +224,19 @@ def test_typing_is_forgiven(cafe: Talk, text: str) -> None:
     assert CAFE.understood(cafe.messages)["drink"] in ("cappuccino", "espresso", "latte")
 
 
+@pytest.mark.parametrize("words", ["bye", "no thanks", "thank you"])
+def test_a_goodbye_hangs_up(cafe: Talk, words: str) -> None:
+    cafe.say("a large latte")
+    cafe.say("yes")
+    cafe.messages.append(Message("user", words))
+    reply = cafe.flow.reply(cafe.messages)
+    assert "Goodbye" in reply.text
+    assert [call.name for call in reply.tool_calls] == ["end_call"]
+    cafe.messages.append(Message("assistant", reply.text, reply.tool_calls))
+    cafe.messages.append(Message("user", "wait I want a mocha"))
+    assert cafe.flow.reply(cafe.messages).tool_calls == ()
+
+
 def test_a_second_order_begins_empty(cafe: Talk) -> None:
     cafe.say("a small latte with soy milk")
     cafe.say("yes")

@@ -1,4 +1,4 @@
-"""The agent's side, as a caller would feel it: the answer, its tools, its voice, its silences."""
+"""The agent's side, as a caller would feel it: the answer, its tools, its voice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
-from antiphon.engine.agent_turn import TOOL_TIMED_OUT
+from antiphon.engine.history import LATE_TOOL
 from antiphon.engine.policy import Phrases
 from antiphon.errors import IllegalEvent
 from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
@@ -223,25 +223,6 @@ def test_a_tool_has_its_own_deadline() -> None:
     assert call.wants_tool("slow") == [c.CallTool("t1", "slow", "{}", 60_000)]
 
 
-def test_a_tool_that_hangs_is_given_up_and_said_so() -> None:
-    call = Scenario()
-    call.says("order")
-    call.wants_tool("place")
-    call.is_done_writing()
-    for _ in range(5):
-        call.wait(1500)
-        call.speaks_so_far()
-    assert [one.text for one in call.all(c.SynthesizeText)] == [
-        "One moment.",
-        "I'm still working on it.",
-    ]
-    for _ in range(9):
-        call.wait(1500)
-        call.speaks_so_far()
-    assert call.messages[-1] == ("tool", TOOL_TIMED_OUT)
-    assert call.all(c.StartGeneration)[1:] == [c.StartGeneration(1)]
-
-
 def test_a_late_result_is_told_when_nobody_speaks() -> None:
     call = Scenario()
     call.says("order")
@@ -258,6 +239,7 @@ def test_a_late_result_is_told_when_nobody_speaks() -> None:
     call.plays_out()
     told = call.tool_returns('{"number":7}')
     assert c.StartGeneration(3) in told
+    assert call.messages[-1] == ("system", LATE_TOOL)
     call.answers("It was too late: number seven.")
     call.voices()
     call.plays_out()
@@ -293,6 +275,22 @@ def test_a_late_result_about_which_there_is_nothing_to_say_is_silent() -> None:
     call.answers("")
     assert call.last(c.ReportResponse).status == "completed"
     assert call.states == ("listening", "listening")
+
+
+def test_the_rest_of_a_failed_voice_is_not_said_after_another_answer() -> None:
+    call = Scenario()
+    call.says("hello there")
+    call.answers("The first answer is long. It has two sentences.")
+    call.speaks()
+    call.send(e.SynthesisFailed(call.now_ms, call.response, "gone"))
+    call.wait(500)
+    call.falls_silent()
+    call.understood("something else", complete=1.0)
+    call.wait(200)
+    call.answers("Here is something else.")
+    call.voices()
+    call.plays_out()
+    assert call.spoken.endswith("Here is something else.")
 
 
 def test_an_llm_that_calls_tools_for_ever_is_stopped() -> None:
@@ -472,176 +470,6 @@ def test_late_audio_of_an_answer_that_is_over_is_ignored() -> None:
         )
         == []
     )
-
-
-# ---- the line ------------------------------------------------------------------------------
-
-
-def test_positions_before_the_first_sound_mean_nothing() -> None:
-    call = Scenario()
-    call.says("tell me")
-    call.answers(ANSWER)
-    call.voices()
-    assert call.send(e.PlaybackProgressed(call.now_ms, 1, 500)) == []
-    assert call.send(e.PlaybackEnded(call.now_ms, 1, 500)) == []
-
-
-def test_the_end_of_playback_counts_only_when_the_text_is_whole() -> None:
-    call = Scenario()
-    call.says("tell me")
-    call.writes("Here it is. And")
-    call.voices()
-    call.plays(300)
-    assert call.send(e.PlaybackEnded(call.now_ms, 1, 900)) == []
-
-
-def test_a_line_that_does_not_move_is_dead() -> None:
-    call = Scenario()
-    call.says("tell me")
-    call.answers(ANSWER)
-    call.voices()
-    assert c.EndCall("the line is dead") in call.wait(6000)
-
-
-def test_a_line_that_forgets_to_report_the_end_is_not_waited_for() -> None:
-    call = Scenario()
-    call.says("tell me")
-    call.answers("Fine then.")
-    call.voices()
-    call.plays(600)
-    assert call.due == "playback end"
-    call.wait(5000)
-    assert call.last(c.ReportResponse) == c.ReportResponse(1, "completed", "Fine then.")
-
-
-def test_a_line_that_never_confirms_a_flush_is_not_waited_for() -> None:
-    call = Scenario()
-    call.answer_flush = False
-    call.agent_speaks(ANSWER)
-    call.types("stop")
-    assert call.states == ("listening", "listening")
-    call.wait(999)
-    assert call.response == 1
-    call.wait(1)
-    assert call.all(c.ReportResponse)[1] == c.ReportResponse(
-        1, "cancelled", "One two", "turn_detected"
-    )
-    assert call.last(c.StartGeneration) == c.StartGeneration(2)
-
-
-def test_nothing_stops_an_answer_twice() -> None:
-    call = Scenario()
-    call.answer_flush = False
-    call.agent_speaks(ANSWER)
-    call.types("stop")
-    told = call.types("really stop")
-    assert [one for one in told if isinstance(one, c.FlushAudio)] == []
-    assert call.tool_returns() == []
-    call.send(e.PlaybackFlushed(call.now_ms, 7, 0))
-    told = call.send(e.PlaybackFlushed(call.now_ms, 1, 650))
-    assert call.outcomes[-1] == ("stop really stop", "answered")
-
-
-# ---- silences ------------------------------------------------------------------------------
-
-
-def test_fillers_take_turns() -> None:
-    call = Scenario()
-    for expected in ("One moment.", "Just a second.", "Let me see.", "One moment."):
-        call.says("tell me")
-        call.wait(1500)
-        assert call.spoken == expected
-        call.voices()
-        call.answers("Here.")
-        call.voices()
-        call.plays_out()
-
-
-def test_an_agent_may_be_told_to_think_in_silence() -> None:
-    call = Scenario(phrases=Phrases(filler=(), progress=("Still at it.",)))
-    call.says("tell me")
-    call.wait(3000)
-    assert call.all(c.SynthesizeText) == []
-    call.wait(4500)
-    assert call.spoken == "Still at it."
-
-
-def test_no_filler_while_the_agent_still_speaks() -> None:
-    call = Scenario()
-    call.says("order")
-    call.writes("Let me look into that for you now. ")
-    call.wants_tool("find")
-    call.is_done_writing()
-    call.voices()
-    call.plays(2400)
-    assert len(call.all(c.SynthesizeText)) == 1
-    call.wait(1600)
-    assert len(call.all(c.SynthesizeText)) == 2
-
-
-@pytest.mark.parametrize("check_ins", [0, 1, 2])
-def test_a_caller_who_is_gone_is_asked_and_then_let_go(check_ins: int) -> None:
-    call = Scenario(policy=policy(silence={"check_ins": check_ins}))
-    for number in range(check_ins):
-        call.wait(12_000)
-        assert call.spoken == DEFAULT_PHRASES.check_in[number]
-        assert call.states[0] == "away"
-        call.voices()
-        call.plays_out()
-    call.wait(12_000)
-    assert call.spoken == DEFAULT_PHRASES.goodbye
-    call.voices()
-    assert c.EndCall("silence") in call.plays_out()
-
-
-def test_a_caller_who_comes_back_is_welcome() -> None:
-    call = Scenario()
-    call.wait(12_000)
-    call.voices()
-    call.plays_out()
-    call.speaks()
-    assert call.states[0] == "speaking"
-    call.falls_silent()
-    call.understood("")
-    call.wait(500)
-    call.wait(12_000)
-    assert call.spoken == DEFAULT_PHRASES.check_in[1]
-
-
-def test_a_running_tool_is_no_silence() -> None:
-    call = Scenario()
-    call.says("order")
-    call.wants_tool("place")
-    call.is_done_writing()
-    call.types("never mind")
-    call.answers("Fine.")
-    call.voices()
-    call.plays_out()
-    assert call.due == "tool"
-
-
-def test_the_longest_call_ends_with_a_goodbye() -> None:
-    call = Scenario(policy=policy(silence={"max_call_ms": 10_000}))
-    call.wait(10_000)
-    assert call.spoken == DEFAULT_PHRASES.goodbye
-    call.voices()
-    assert c.EndCall("the call was too long") in call.plays_out()
-
-
-def test_a_caller_who_never_pauses_cannot_keep_the_line_for_ever() -> None:
-    call = Scenario(policy=policy(silence={"max_call_ms": 10_000}))
-    call.speaks("and then and then")
-    call.wait(69_999)
-    assert call.all(c.EndCall) == []
-    call.wait(1)
-    assert call.all(c.EndCall) == [c.EndCall("the call was too long")]
-
-
-def test_a_list_of_phrases_may_be_empty() -> None:
-    call = Scenario(phrases=Phrases(check_in=()))
-    call.wait(12_000)
-    assert call.all(c.SynthesizeText) == []
-    assert call.last(c.ReportResponse).status == "completed"
 
 
 # ---- corners -------------------------------------------------------------------------------

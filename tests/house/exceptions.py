@@ -6,7 +6,7 @@ reason that a reviewer accepts.
 
 from __future__ import annotations
 
-LONG_MODULES: dict[str, int] = {"engine/agent_turn.py": 500}
+LONG_MODULES: dict[str, int] = {}
 """Module -> lines that it has today."""
 
 LONG_FUNCTIONS: dict[str, int] = {}

@@ -19,7 +19,7 @@ from antiphon.agent.flow_sentences import sentences
 from antiphon.agent.flow_state import Phase, State, Steps
 from antiphon.agent.flow_understand import Understanding
 from antiphon.providers.base import FlowReply
-from antiphon.types import Message
+from antiphon.types import END_CALL_TOOL, Message, ToolCall
 
 __all__ = [
     "CheckConfig",
@@ -53,7 +53,10 @@ class Flow:
 
     def reply(self, messages: Sequence[Message]) -> FlowReply:
         """What to say, or which tool to call, after these messages. Never empty."""
-        last = self._state(messages).last
+        state = self._state(messages)
+        last = state.last
+        if state.ending and messages and messages[-1].role == "user":
+            return FlowReply(last.text, (ToolCall(f"end_{len(messages)}", END_CALL_TOOL, "{}"),))
         return last if last.text or last.tool_calls else FlowReply(self._config.help)
 
     def expects(self, messages: Sequence[Message]) -> Expectation:

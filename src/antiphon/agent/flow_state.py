@@ -60,6 +60,7 @@ class State:
     issued: bool = False
     misses: int = 0
     last: FlowReply = field(default_factory=lambda: FlowReply(""))
+    ending: bool = False
 
 
 class Steps:
@@ -98,7 +99,12 @@ class Steps:
 
     # ---- the caller ------------------------------------------------------------------------
 
+    def _part(self, state: State, text: str) -> State:
+        """Say goodbye and hang up; a caller who goes on talking is still answered."""
+        return replace(self._reply(state, text), ending=True)
+
     def _on_user(self, state: State, text: str, call_id: str) -> State:
+        state = replace(state, ending=False)
         if state.phase is Phase.CALLING and state.issued:
             # What runs cannot be taken back; saying otherwise would be a lie.
             return self._reply(state, self._say.still_working)
@@ -187,15 +193,15 @@ class Steps:
             case "wait":
                 return self._reply(state, self._say.take_your_time)
             case "thanks" if not busy:
-                return self._reply(state, f"{self._say.thanks} {self._say.goodbye}")
+                return self._part(state, f"{self._say.thanks} {self._say.goodbye}")
             case "goodbye":
-                return self._reply(State(), self._say.goodbye)
+                return self._part(State(), self._say.goodbye)
             case "thanks":
                 return self._prompt(state, self._say.thanks)
         if state.phase is Phase.DONE and meaning.answer is not None:
             if meaning.answer:
                 return self._reply(State(), self._config.help)
-            return self._reply(state, self._say.goodbye)
+            return self._part(state, self._say.goodbye)
         return self._missed(state)
 
     def _missed(self, state: State) -> State:

@@ -6,9 +6,6 @@ place. Events that belong to a response which is over are dropped in one place, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-
 from antiphon.engine import events as e
 from antiphon.engine.commands import (
     CallTool,
@@ -27,21 +24,11 @@ from antiphon.engine.commands import (
 from antiphon.engine.floor import Floor
 from antiphon.engine.overlap import Overlap
 from antiphon.engine.response import Response, ResponseState
-from antiphon.engine.spoken_text import speakable
 from antiphon.engine.user_turn import Phase
 from antiphon.errors import IllegalEvent
-from antiphon.types import ToolCall
+from antiphon.types import END_CALL_TOOL, ToolCall
 
-END_CALL_TOOL = "end_call"
-"""A tool that every agent has: the call ends when the response that asked for it was heard."""
-TOOL_TIMED_OUT = '{"error": "the tool took too long"}'
-
-_FLUSH_DEADLINE_MS = 1000
-_GOODBYE_MS = 60_000
-"""Past the longest call, time to say goodbye in a pause; then it ends in any case."""
 _VOICE_FAILURES = 2
-
-_Due = tuple[int | None, str, Callable[[], None]]
 
 
 class AgentTurn:
@@ -51,29 +38,33 @@ class AgentTurn:
         "_floor",
         "_next_response",
         "_phrase_uses",
-        "_to_say",
-        "_to_say_end",
-        "_tools",
-        "_unreported",
         "_voice_failures",
-        "check_ins",
+        "open_tools",
+        "rest",
+        "rest_end",
+        "to_say",
+        "unreported",
     )
 
     def __init__(self, floor: Floor) -> None:
         self._floor = floor
         self._next_response = 1
         self._phrase_uses: dict[tuple[str, ...], int] = {}
-        self._tools: dict[str, int] = {}  # open tools of all responses: when each is given up
-        self._unreported = False  # a tool came back that no generation has seen
-        self._to_say = ""  # as soon as nobody speaks
-        self._to_say_end = ""  # and then hang up, for this reason
+        self.open_tools: dict[str, int] = {}  # open tools of all responses: when each is given up
+        self.unreported = False  # a tool came back that no generation has seen
+        self.to_say = ""  # as soon as nobody speaks
+        self.rest = ""  # of an answer whose voice failed; likewise
+        self.rest_end = ""  # and then hang up, for this reason
         self._voice_failures = 0
-        self.check_ins = 0
 
     # ---- what the conversation asks for ----------------------------------------------------
 
     def answer(self, turn_id: int | None, speech_end_ms: int) -> None:
         """Answer a turn, or (None) go on after a tool came back late."""
+        if turn_id is None:
+            self._floor.history.add_late_note()
+        # What a failing voice still owed belongs to a turn that is over.
+        self.rest = self.rest_end = ""
         self._generate(self._open(turn_id, speech_end_ms))
 
     def say(
@@ -96,7 +87,7 @@ class AgentTurn:
 
     def own_sentence(self, text: str) -> None:
         """Say this once nobody speaks."""
-        self._to_say, self._to_say_end = text, ""
+        self.to_say = text
 
     def next_phrase(self, phrases: tuple[str, ...]) -> str:
         """The phrases of a list in turn."""
@@ -119,13 +110,13 @@ class AgentTurn:
         if response.play_requested:
             response.state, response.flushed_ms = ResponseState.FLUSHING, floor.now_ms
         else:
-            self._close(response)
+            self.close(response)
 
     def abandon(self, reason: str) -> None:
         """The line is gone: close what is under way with what is known to have been heard."""
         self.stop(reason)
         if self._floor.response is not None:
-            self._close(self._floor.response)
+            self.close(self._floor.response)
 
     def play_if_ready(self) -> None:
         """Let the response be heard, once there is audio and nobody withholds it."""
@@ -169,7 +160,7 @@ class AgentTurn:
         limit = dict(floor.setup.tool_deadlines).get(
             event.name, floor.policy.dead_air.tool_deadline_ms
         )
-        self._tools[call_id] = floor.now_ms + limit
+        self.open_tools[call_id] = floor.now_ms + limit
         floor.out.append(CallTool(call_id, event.name, event.arguments, limit))
 
     def on_generation_ended(self, event: e.GenerationEnded) -> None:
@@ -186,15 +177,15 @@ class AgentTurn:
         """Say so, after what was written before."""
         response = self._generating(event.response_id)
         if response is not None:
-            self._fail(response)
+            self.fail(response)
 
     def on_tool_completed(self, event: e.ToolCompleted) -> None:
         """A tool came back; late and second results are dropped."""
-        if self._tools.pop(event.tool_call_id, None) is None:
+        if self.open_tools.pop(event.tool_call_id, None) is None:
             return
         floor, response = self._floor, self._floor.response
         floor.history.set_output(event.tool_call_id, event.output)
-        self._unreported = True
+        self.unreported = True
         if response is None or event.tool_call_id not in response.open_tools:
             return
         response.open_tools.discard(event.tool_call_id)
@@ -224,7 +215,7 @@ class AgentTurn:
         response.step_tools.clear()
         response.generating = True
         response.progress_ms = self._floor.now_ms
-        self._unreported = False
+        self.unreported = False
         self._floor.history.add_step(response.response_id)
         self._floor.out.append(StartGeneration(response.response_id))
 
@@ -234,9 +225,10 @@ class AgentTurn:
         elif response.step + 1 < self._floor.policy.dead_air.tool_rounds:
             self._generate(response)
         else:
-            self._fail(response)
+            self.fail(response)
 
-    def _fail(self, response: Response) -> None:
+    def fail(self, response: Response) -> None:
+        """The rest of the answer will not come: say so."""
         response.generating = False
         response.open_tools.clear()
         self._flush_text(response)
@@ -253,7 +245,7 @@ class AgentTurn:
             )
             self._flush_text(response)
         if not response.segments:
-            self._close(response)
+            self.close(response)
             return
         response.synthesis_ended = True
         self._floor.out.append(EndSynthesis(response.response_id))
@@ -261,15 +253,16 @@ class AgentTurn:
     def _write(self, response: Response, text: str) -> None:
         self._floor.history.add_text(response.response_id, text)
         for segment in response.segmenter.push(text):
-            self._speak(response, segment)
+            self.speak(response, segment)
 
     def _flush_text(self, response: Response) -> None:
         for segment in response.segmenter.flush():
-            self._speak(response, segment)
+            self.speak(response, segment)
 
     # ---- voice -----------------------------------------------------------------------------
 
-    def _speak(self, response: Response, text: str) -> None:
+    def speak(self, response: Response, text: str) -> None:
+        """Give a segment to the voice."""
         response.signs_of_life = 0
         segment_id = response.add_segment(text, self._floor.now_ms)
         self._floor.out.append(SynthesizeText(response.response_id, segment_id, text))
@@ -298,9 +291,9 @@ class AgentTurn:
     def on_synthesis_failed(self, event: e.SynthesisFailed) -> None:
         """The voice broke off."""
         if self._live(event.response_id) is not None:
-            self._voice_failed()
+            self.voice_failed()
 
-    def _voice_failed(self) -> None:
+    def voice_failed(self) -> None:
         """Try once more with what was not heard; a voice that fails twice ends the call, because
         nothing can be said any more."""
         response = self._floor.response
@@ -309,11 +302,11 @@ class AgentTurn:
         rest, ending = response.unheard(), response.end_call_reason
         self.stop("voice", status="failed")
         if self._voice_failures >= _VOICE_FAILURES:
-            self._end_call("the voice failed")
+            self.end_call("the voice failed")
         elif ending and not rest:
-            self._end_call(ending)
+            self.end_call(ending)
         else:
-            self._to_say, self._to_say_end = rest, ending
+            self.rest, self.rest_end = rest, ending
 
     def _voiced(self, response_id: int, segment_id: int) -> Response | None:
         response = self._live(response_id)
@@ -353,7 +346,7 @@ class AgentTurn:
         if response is None or not response.audible or not response.synthesis_ended:
             return
         response.played(response.audio_ms, self._floor.now_ms)
-        self._close(response)
+        self.close(response)
 
     def on_playback_flushed(self, event: e.PlaybackFlushed) -> None:
         """The player confirms: this much was heard, and nothing more will be."""
@@ -362,7 +355,7 @@ class AgentTurn:
             return
         if response.state is ResponseState.FLUSHING:
             response.played(event.played_ms, self._floor.now_ms)
-            self._close(response)
+            self.close(response)
 
     def _report_heard(self, response: Response) -> None:
         if response.heard_count() > response.reported_words:
@@ -381,7 +374,8 @@ class AgentTurn:
             return None
         return None if response.state is ResponseState.FLUSHING else response
 
-    def _close(self, response: Response) -> None:
+    def close(self, response: Response) -> None:
+        """The response is over: the one place where it ends, however it ended."""
         floor = self._floor
         self._report_heard(response)
         completed = response.close_status == "completed"
@@ -399,98 +393,9 @@ class AgentTurn:
         if completed:
             self._voice_failures = 0
             if response.end_call_reason and floor.user.phase is Phase.IDLE:
-                self._end_call(response.end_call_reason)
+                self.end_call(response.end_call_reason)
 
-    def _end_call(self, reason: str) -> None:
+    def end_call(self, reason: str) -> None:
+        """Hang up."""
         self._floor.ending = True
         self._floor.out.append(EndCall(reason))
-
-    # ---- deadlines -------------------------------------------------------------------------
-
-    def deadlines(self) -> Iterator[_Due]:
-        """When the agent's side wants to look again, why, and what happens then."""
-        for call_id, at_ms in self._tools.items():
-            yield at_ms, "tool", partial(self._tool_timed_out, call_id)
-        over_ms = self._floor.started_ms + self._floor.policy.silence.max_call_ms
-        yield over_ms + _GOODBYE_MS, "longest call", lambda: self._end_call("the call was too long")
-        response = self._floor.response
-        if response is None:
-            yield from self._idle_deadlines()
-        elif response.state is ResponseState.FLUSHING:
-            yield response.flushed_ms + _FLUSH_DEADLINE_MS, "flush", lambda: self._close(response)
-        else:
-            yield from self._response_deadlines(response)
-
-    def _response_deadlines(self, response: Response) -> Iterator[_Due]:
-        policy, overlap = self._floor.policy.dead_air, self._floor.overlap
-        if response.generating:
-            yield response.progress_ms + policy.llm_deadline_ms, "LLM", self._llm_stalled
-        if overlap in (Overlap.HELD, Overlap.PAUSED):
-            return
-        if response.played_ms < response.audio_ms:
-            since_ms = max(response.quiet_from_ms, response.audio_from_ms)
-            yield since_ms + policy.playback_deadline_ms, "playback", self._line_dead
-        elif response.voice_busy:
-            since_ms = max(response.voice_progress_ms, response.quiet_from_ms)
-            yield since_ms + policy.tts_deadline_ms, "voice", self._voice_failed
-        elif response.synthesis_ended:
-            at_ms = response.quiet_from_ms + policy.playback_deadline_ms
-            yield at_ms, "playback end", lambda: self._close(response)
-        else:
-            first = response.signs_of_life == 0
-            wait_ms = policy.filler_ms if first else policy.progress_ms
-            yield response.quiet_from_ms + wait_ms, "dead air", self._fill
-
-    def _idle_deadlines(self) -> Iterator[_Due]:
-        floor = self._floor
-        silence = floor.policy.silence
-        if floor.user.phase is not Phase.IDLE:
-            return
-        over_ms = floor.started_ms + silence.max_call_ms
-        yield over_ms, "longest call", lambda: self._say_goodbye("the call was too long")
-        if self._to_say:
-            yield floor.now_ms, "own sentence", self._say_own
-        elif self._unreported:
-            yield floor.now_ms, "late tool", lambda: self.answer(None, floor.now_ms)
-        elif not self._tools:
-            yield floor.idle_from_ms + silence.check_in_ms, "silence", self._check_in
-
-    def _tool_timed_out(self, call_id: str) -> None:
-        self.on_tool_completed(e.ToolCompleted(self._floor.now_ms, call_id, TOOL_TIMED_OUT))
-
-    def _llm_stalled(self) -> None:
-        response = self._floor.response
-        assert response is not None
-        self._floor.out.append(CancelGeneration(response.response_id))
-        self._fail(response)
-
-    def _line_dead(self) -> None:
-        self._end_call("the line is dead")
-
-    def _fill(self) -> None:
-        floor, response = self._floor, self._floor.response
-        assert response is not None
-        phrases = floor.setup.phrases
-        signs = response.signs_of_life
-        text = speakable(self.next_phrase(phrases.progress if signs else phrases.filler))
-        if text:
-            self._speak(response, text)
-        else:
-            response.quiet_from_ms = floor.now_ms  # an agent that likes to be silent
-        response.signs_of_life = signs + 1
-
-    def _say_own(self) -> None:
-        text, ending = self._to_say, self._to_say_end
-        self._to_say = self._to_say_end = ""
-        self.say(text, end_call=ending)
-
-    def _check_in(self) -> None:
-        silence, phrases = self._floor.policy.silence, self._floor.setup.phrases
-        if self.check_ins >= silence.check_ins:
-            self._say_goodbye("silence")
-            return
-        self.check_ins += 1
-        self.say(self.next_phrase(phrases.check_in))
-
-    def _say_goodbye(self, reason: str) -> None:
-        self.say(self._floor.setup.phrases.goodbye, end_call=reason)

@@ -11,6 +11,7 @@ The caller's side is here, the agent's side in `agent_turn`; they share one `Flo
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 from antiphon.engine import events as e
@@ -27,6 +28,7 @@ from antiphon.engine.commands import (
     ResumeAudio,
     UserState,
 )
+from antiphon.engine.dead_air import DeadAir, Due
 from antiphon.engine.floor import Deadline, Floor, check_legal
 from antiphon.engine.overlap import Decision, Evidence, Judgement, Overlap, judge
 from antiphon.engine.policy import Setup
@@ -36,6 +38,7 @@ from antiphon.errors import IllegalEvent
 from antiphon.types import Message
 
 _MISHEARD_LIMIT = 3
+_AT = itemgetter(0)
 _SETTLE_LIMIT = 50
 """Deadlines that may fall due within one event; more means that one does not move on."""
 
@@ -43,13 +46,23 @@ _SETTLE_LIMIT = 50
 class Conversation:
     """One call's conversation. See the module."""
 
-    __slots__ = ("_agent", "_deadline", "_deaf", "_floor", "_handlers", "_last_state", "_misheard")
+    __slots__ = (
+        "_agent",
+        "_deaf",
+        "_due",
+        "_floor",
+        "_handlers",
+        "_last_state",
+        "_misheard",
+        "_silence",
+    )
 
     def __init__(self, setup: Setup) -> None:
         self._floor = Floor(setup)
         self._agent = AgentTurn(self._floor)
+        self._silence = DeadAir(self._floor, self._agent)
         self._misheard = 0
-        self._deadline: Deadline | None = None
+        self._due: Due | None = None
         self._deaf = False  # speech recognition is gone
         self._last_state: tuple[UserState, AgentState] | None = None
         agent = self._agent
@@ -99,7 +112,7 @@ class Conversation:
     @property
     def deadline(self) -> Deadline | None:
         """The next moment at which a DeadlineReached is wanted, and why; None: never."""
-        return self._deadline
+        return None if self._due is None else Deadline(self._due[0], self._due[1])
 
     @property
     def ended(self) -> bool:
@@ -111,7 +124,7 @@ class Conversation:
         """What the caller is doing."""
         if self._floor.user.phase is Phase.SPEAKING:
             return UserState.SPEAKING
-        return UserState.AWAY if self._agent.check_ins else UserState.LISTENING
+        return UserState.AWAY if self._silence.check_ins else UserState.LISTENING
 
     @property
     def agent_state(self) -> AgentState:
@@ -160,7 +173,7 @@ class Conversation:
             raise IllegalEvent("UserSpeechStarted while the caller speaks")
         floor.user.speech_started(min(event.speech_at_ms, floor.now_ms))
         floor.idle_from_ms = floor.now_ms
-        self._agent.check_ins = 0
+        self._silence.check_ins = 0
         if floor.overlap is Overlap.NONE:
             self._begin_overlap()
 
@@ -206,7 +219,7 @@ class Conversation:
         floor = self._floor
         floor.user.typed(event.text, floor.now_ms)
         floor.idle_from_ms = floor.now_ms
-        self._agent.check_ins = 0
+        self._silence.check_ins = 0
         response = floor.response
         if response is None or response.state is ResponseState.FLUSHING:
             return
@@ -342,34 +355,31 @@ class Conversation:
 
     # ---- deadlines -------------------------------------------------------------------------
 
-    def _next_due(self) -> tuple[Deadline, Callable[[], None]] | None:
-        """The earliest deadline and what happens then."""
+    def _next_due(self) -> Due | None:
+        """The earliest deadline."""
         floor = self._floor
         if floor.ended or floor.ending or not floor.started:
             return None
-        best: tuple[int, str, Callable[[], None]] | None = None
+        due: list[Due] = []
+        if (at_ms := self._turn_due_ms()) is not None:
+            due.append((at_ms, "end of turn", self._commit))
+        if (at_ms := floor.user.roll_ms()) is not None:
+            due.append((at_ms, "long utterance", self._roll))
         judgement = self._judge()
-        candidates = [
-            (self._turn_due_ms(), "end of turn", self._commit),
-            (floor.user.roll_ms(), "long utterance", self._roll),
-            (judgement.again_ms if judgement else None, "overlap", self._decide_overlap),
-            *self._agent.deadlines(),
-        ]
-        for at_ms, why, action in candidates:
-            if at_ms is not None and (best is None or at_ms < best[0]):
-                best = (at_ms, why, action)
-        assert best is not None  # the longest call always ends
-        return Deadline(best[0], best[1]), best[2]
+        if judgement is not None and judgement.again_ms is not None:
+            due.append((judgement.again_ms, "overlap", self._decide_overlap))
+        self._silence.deadlines(due)
+        return min(due, key=_AT)
 
     def _settle(self) -> None:
         """Do what is due by now, and tell when somebody's state changed."""
         for _ in range(_SETTLE_LIMIT):
-            self._decide_overlap()
-            due = self._next_due()
-            self._deadline = None if due is None else due[0]
-            if due is None or due[0].at_ms > self._floor.now_ms:
+            if self._floor.overlap is not Overlap.NONE:
+                self._decide_overlap()
+            self._due = self._next_due()
+            if self._due is None or self._due[0] > self._floor.now_ms:
                 break
-            due[1]()
+            self._due[2]()
         else:
             raise IllegalEvent(f"no way forward from {self.deadline}")
         check_legal(self._floor)

@@ -35,6 +35,7 @@ class Floor:
         "ending",
         "history",
         "idle_from_ms",
+        "last_joint",
         "now_ms",
         "out",
         "overlap",
@@ -58,6 +59,7 @@ class Floor:
         self.user = UserTurn(setup.policy.endpointing, self.out)
         self.response: Response | None = None
         self.overlap = Overlap.NONE
+        self.last_joint: tuple[Phase, ResponseState | None, Overlap] | None = None
         self.history = History()
         self.answered_text = ""  # words of the turn that was committed last
         self.idle_from_ms = 0  # since when nobody has done anything
@@ -82,7 +84,11 @@ LEGAL: frozenset[tuple[Phase, ResponseState | None, Overlap]] = frozenset(
 def check_legal(floor: Floor) -> None:
     """Raise IllegalEvent when the joint state is not one of LEGAL."""
     state = None if floor.response is None else floor.response.state
-    if (floor.user.phase, state, floor.overlap) not in LEGAL:
+    joint = (floor.user.phase, state, floor.overlap)
+    if joint == floor.last_joint:
+        return
+    if joint not in LEGAL:
         raise IllegalEvent(
             f"joint state {floor.user.phase.value}, {state and state.value}, {floor.overlap.value}"
         )
+    floor.last_joint = joint

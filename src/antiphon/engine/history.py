@@ -10,6 +10,8 @@ from antiphon.types import Message, ToolCall
 
 STILL_RUNNING = '{"status": "still running"}'
 """What the LLM is shown as the output of a tool that has not come back."""
+LATE_TOOL = "A tool has come back since your last answer. Tell the caller its result."
+"""What the LLM is told when it is asked to go on without a word from the caller."""
 
 
 class _User:
@@ -37,13 +39,20 @@ class _Output:
         self.text: str | None = None
 
 
+class _Note:
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
 class History:
     """The conversation so far. Only ever appended to, but for the last turn when it is reopened."""
 
     __slots__ = ("_items", "_outputs")
 
     def __init__(self) -> None:
-        self._items: list[_User | _Step | _Output] = []
+        self._items: list[_User | _Step | _Output | _Note] = []
         self._outputs: dict[str, _Output] = {}
 
     def add_user(self, turn_id: int, text: str) -> None:
@@ -53,7 +62,7 @@ class History:
     def reopen(self, turn_id: int, response_id: int) -> None:
         """Take the last turn back, and the unheard response to it."""
         gone: set[str] = set()
-        kept: list[_User | _Step | _Output] = []
+        kept: list[_User | _Step | _Output | _Note] = []
         for item in self._items:
             if isinstance(item, _User) and item.turn_id == turn_id:
                 continue
@@ -78,6 +87,11 @@ class History:
         self._newest(response_id).tool_calls.append(call)
         output = self._outputs[call.tool_call_id] = _Output(call.tool_call_id)
         self._items.append(output)
+
+    def add_late_note(self) -> None:
+        """A tool came back after the answer that had to do without it: its output stands where
+        it was called, and this says that the caller does not know it yet."""
+        self._items.append(_Note(LATE_TOOL))
 
     def knows_tool_call(self, tool_call_id: str) -> bool:
         """Whether this id was used before in the call."""
@@ -108,6 +122,8 @@ class History:
                 if text or item.tool_calls:
                     calls = tuple(item.tool_calls)
                     result.append(Message("assistant", text, calls, None, item.interrupted))
+            elif isinstance(item, _Note):
+                result.append(Message("system", item.text))
             else:
                 output = STILL_RUNNING if item.text is None else item.text
                 result.append(Message("tool", output, (), item.tool_call_id))

@@ -20,7 +20,6 @@ from antiphon.agent.tool import run_tool
 from antiphon.channels.base import Call
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
-from antiphon.engine.agent_turn import END_CALL_TOOL
 from antiphon.engine.conversation import Conversation
 from antiphon.errors import ProviderError
 from antiphon.observe.metrics import Metrics
@@ -39,7 +38,7 @@ from antiphon.session.clock import Clock
 from antiphon.session.listener import Listener
 from antiphon.session.speaker import Speaker, TextSpeaker, Voice
 from antiphon.session.trace import TraceWriter
-from antiphon.types import ToolCall, ToolSpec
+from antiphon.types import END_CALL_TOOL, ToolCall, ToolSpec
 
 log = logging.getLogger(__name__)
 

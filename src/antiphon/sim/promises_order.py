@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
-from antiphon.engine.agent_turn import END_CALL_TOOL
 from antiphon.sim.promise import Promise
+from antiphon.types import END_CALL_TOOL
 
 if TYPE_CHECKING:
     from antiphon.sim.world import World
