@@ -50,11 +50,11 @@ class AgentTurn:
         self._floor = floor
         self._next_response = 1
         self._phrase_uses: dict[tuple[str, ...], int] = {}
-        self.open_tools: dict[str, int] = {}  # open tools of all responses: when each is given up
+        self.open_tools: dict[str, int] = {}  # of all responses: when each is given up
         self.unreported = False  # a tool came back that no generation has seen
         self.to_say = ""  # as soon as nobody speaks
-        self.rest = ""  # of an answer whose voice failed; likewise
-        self.rest_end = ""  # and then hang up, for this reason
+        # What is left of an answer whose voice failed, and why to hang up after it.
+        self.rest = self.rest_end = ""
         self._voice_failures = 0
 
     # ---- what the conversation asks for ----------------------------------------------------
@@ -326,8 +326,7 @@ class AgentTurn:
         response.state = ResponseState.SPEAKING
         response.started_ms = response.quiet_from_ms = floor.now_ms
         if response.turn_id is not None:
-            parts = response.latency()
-            total_ms = floor.now_ms - response.speech_end_ms
+            parts, total_ms = response.latency(), floor.now_ms - response.speech_end_ms
             floor.out.append(ReportLatency(response.turn_id, response.response_id, total_ms, parts))
 
     def on_playback_progressed(self, event: e.PlaybackProgressed) -> None:
