@@ -50,6 +50,7 @@ class Flow:
         self._config = config
         self._steps = Steps(config, Understanding(config))
         self._cache: OrderedDict[bytes, State] = OrderedDict()
+        self._sampled: tuple[tuple[int, int], tuple[str, ...]] | None = None
 
     def reply(self, messages: Sequence[Message]) -> FlowReply:
         """What to say, or which tool to call, after these messages. Never empty."""
@@ -76,7 +77,10 @@ class Flow:
     def sentences(self, limit: int = 12_000, seed: int = 0) -> tuple[str, ...]:
         """Things that callers are likely to say, for a recogniser's language model: about `limit`
         samples, in which repetition is weight. The same seed gives the same samples."""
-        return sentences(self._config, limit, seed)
+        if self._sampled is None or self._sampled[0] != (limit, seed):
+            # Kept, because sampling takes a quarter of a second and the vocabulary needs it too.
+            self._sampled = (limit, seed), sentences(self._config, limit, seed)
+        return self._sampled[1]
 
     def vocabulary(self) -> tuple[str, ...]:
         """All words of the sentences, sorted."""

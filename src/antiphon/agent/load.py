@@ -28,7 +28,7 @@ from antiphon.providers.secret import REFERENCE
 from antiphon.types import ToolSpec
 
 FLOW_SENTENCES = 12_000
-"""Sentences of the flow that providers are given: what a language model is made from in 0.1 s."""
+"""Sentences of the flow that providers are given: what a language model is made from."""
 
 
 @dataclass(frozen=True, slots=True)
