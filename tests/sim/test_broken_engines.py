@@ -12,6 +12,7 @@ from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.agent_turn import AgentTurn
 from antiphon.engine.conversation import Conversation
+from antiphon.engine.dead_air import DeadAir
 from antiphon.engine.floor import Deadline
 from antiphon.engine.history import History
 from antiphon.engine.policy import Setup
@@ -190,7 +191,7 @@ def test_a_deadline_that_does_not_move_on_is_caught() -> None:
 
 def test_a_patience_without_end_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody says "one moment" while the LLM is slow."""
-    monkeypatch.setattr(AgentTurn, "_fill", lambda self: None)
+    monkeypatch.setattr(DeadAir, "_fill", lambda self: None)
     assert caught()[:1] in set("t6")
 
 
@@ -298,8 +299,8 @@ def test_an_utterance_that_is_never_ended_is_caught(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_call_that_nobody_ends_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def idle(self: AgentTurn) -> None:
+    def idle(self: DeadAir) -> None:
         self._floor.idle_from_ms = self._floor.now_ms
 
-    monkeypatch.setattr(AgentTurn, "_check_in", idle)
+    monkeypatch.setattr(DeadAir, "_check_in", idle)
     assert caught() == "7 everything closes"
