@@ -9,7 +9,7 @@ import pytest
 from antiphon.engine.floor import LEGAL, Floor, check_legal
 from antiphon.engine.overlap import Overlap
 from antiphon.engine.policy import Setup
-from antiphon.engine.response import Response, ResponseState
+from antiphon.engine.response import Pace, Response, ResponseState
 from antiphon.engine.user_turn import Phase
 from antiphon.errors import IllegalEvent
 
@@ -43,7 +43,7 @@ def floor_in(phase: Phase, state: ResponseState | None, overlap: Overlap) -> Flo
     floor = Floor(Setup())
     floor.user.phase, floor.overlap = phase, overlap
     if state is not None:
-        floor.response = Response(1, None, 0, 0)
+        floor.response = Response(1, None, 0, 0, Pace())
         floor.response.state = state
     return floor
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.engine.response import Response, Segment
+from antiphon.engine.response import Pace, Response, Segment
 from antiphon.types import Word
 
 TEXT = "one three five seven"
@@ -16,7 +16,7 @@ WORDS = tuple(Word(text, i * 300, i * 300 + 300) for i, text in enumerate(TEXT.s
 def segment(
     *, whole: bool = True, words: tuple[Word, ...] = (), duration_ms: int = 1200
 ) -> Segment:
-    made = Segment(TEXT, 0)
+    made = Segment(TEXT, 0, Pace())
     made.whole, made.words, made.duration_ms = whole, words, duration_ms
     return made
 
@@ -51,7 +51,7 @@ def test_hearing_more_never_takes_words_back(a: int, b: int, whole: bool, timed:
 
 def response() -> Response:
     """Two segments of 1200 ms, the second one of a second step, the first one audible."""
-    made = Response(1, 1, 1000, 800)
+    made = Response(1, 1, 1000, 800, Pace())
     made.step = 0
     made.add_segment("one two three four", 1100)
     made.step = 1
@@ -131,11 +131,11 @@ def test_nothing_was_asked_while_more_may_come_or_by_a_statement() -> None:
     made.generating = False
     made.segments[-1].text = "five six."
     assert not made.asked()
-    assert not Response(1, None, 0, 0).asked()
+    assert not Response(1, None, 0, 0, Pace()).asked()
 
 
 def test_the_voice_has_as_long_for_a_segment_as_it_is_behind() -> None:
-    made = Response(1, None, 0, 0)
+    made = Response(1, None, 0, 0, Pace())
     assert not made.voice_busy
     made.add_segment("one", 100)
     made.add_segment("two", 900)
@@ -165,7 +165,7 @@ def test_latency_parts_sum_to_the_whole() -> None:
 def test_latency_parts_sum_to_the_whole_even_with_a_filler_first(
     marks: tuple[int | None, ...], committed_ms: int, started_ms: int
 ) -> None:
-    made = Response(1, 1, committed_ms, 0)
+    made = Response(1, 1, committed_ms, 0, Pace())
     made.first_text_ms, made.first_segment_ms, made.first_audio_ms = marks
     made.started_ms = started_ms
     parts = made.latency()

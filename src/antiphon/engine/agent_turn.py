@@ -23,7 +23,7 @@ from antiphon.engine.commands import (
 )
 from antiphon.engine.floor import Floor
 from antiphon.engine.overlap import Overlap
-from antiphon.engine.response import Response, ResponseState
+from antiphon.engine.response import Pace, Response, ResponseState
 from antiphon.engine.user_turn import Phase
 from antiphon.errors import IllegalEvent
 from antiphon.types import END_CALL_TOOL, ToolCall
@@ -37,6 +37,7 @@ class AgentTurn:
     __slots__ = (
         "_floor",
         "_next_response",
+        "_pace",
         "_phrase_uses",
         "_voice_failures",
         "open_tools",
@@ -56,6 +57,7 @@ class AgentTurn:
         # What is left of an answer whose voice failed, and why to hang up after it.
         self.rest = self.rest_end = ""
         self._voice_failures = 0
+        self._pace = Pace()
 
     # ---- what the conversation asks for ----------------------------------------------------
 
@@ -201,7 +203,7 @@ class AgentTurn:
         floor = self._floor
         if floor.response is not None:
             raise IllegalEvent("a response while another one is under way")
-        response = Response(self._next_response, turn_id, floor.now_ms, speech_end_ms)
+        response = Response(self._next_response, turn_id, floor.now_ms, speech_end_ms, self._pace)
         self._next_response += 1
         floor.response = response
         # Somebody who speaks on already (noise, or a typed turn) stops it only with words.
@@ -276,11 +278,9 @@ class AgentTurn:
     def on_segment(self, event: e.SegmentSynthesized) -> None:
         """A segment is whole."""
         response = self._voiced(event.response_id, event.segment_id)
-        if response is None:
-            return
-        segment = response.segments[event.segment_id]
-        segment.whole, segment.words = True, event.words
-        self._add_audio(response, event.segment_id, event.duration_ms)
+        if response is not None:
+            response.finish_segment(event.segment_id, event.duration_ms, event.words)
+            self._add_audio(response, event.segment_id, event.duration_ms)
 
     def _add_audio(self, response: Response, segment_id: int, duration_ms: int) -> None:
         response.add_audio(segment_id, duration_ms, self._floor.now_ms)

@@ -11,9 +11,6 @@ from enum import Enum
 from antiphon.engine.spoken_text import Segmenter
 from antiphon.types import Word
 
-_MS_PER_CHARACTER = 65
-"""Speech of about 150 words a minute; used only while a segment's length is not known yet."""
-
 
 class ResponseState(Enum):
     """Where a response is. A closed response no longer exists for the conversation."""
@@ -24,14 +21,35 @@ class ResponseState(Enum):
     FLUSHING = "flushing"  # stopped; the player has not confirmed yet
 
 
+class Pace:
+    """How fast the voice speaks, from what it has said; needed only for a segment whose length is
+    not known yet. Begins with a sentence at 150 words a minute."""
+
+    __slots__ = ("_characters", "_ms")
+
+    def __init__(self) -> None:
+        self._characters, self._ms = 40, 2600
+
+    def note(self, text: str, duration_ms: int) -> None:
+        """The voice took so long for this text."""
+        if duration_ms:
+            self._characters += len(text)
+            self._ms += duration_ms
+
+    def expected_ms(self, text: str) -> int:
+        """How long it will take for this one."""
+        return len(text) * self._ms // self._characters
+
+
 class Segment:
     """A piece of text given to the voice, and what is known about its audio."""
 
-    __slots__ = ("duration_ms", "step", "text", "whole", "words", "written")
+    __slots__ = ("_pace", "duration_ms", "step", "text", "whole", "words", "written")
 
-    def __init__(self, text: str, step: int) -> None:
+    def __init__(self, text: str, step: int, pace: Pace) -> None:
         self.text, self.step = text, step
         self.written = text.split()
+        self._pace = pace
         self.words: tuple[Word, ...] = ()
         self.duration_ms = 0
         self.whole = False
@@ -58,16 +76,18 @@ class Segment:
                 break
             count += 1
             position += len(word) + 1
-        return count
+        # How long the segment would have become is a guess, so its end is never thought heard.
+        return count if self.whole else min(count, len(written) - 1)
 
     def _expected_ms(self) -> int:
-        return max(self.duration_ms, len(self.text) * _MS_PER_CHARACTER)
+        return max(self.duration_ms, self._pace.expected_ms(self.text))
 
 
 class Response:
     """State of one response; the conversation decides, this keeps the books."""
 
     __slots__ = (
+        "_pace",
         "audio_from_ms",
         "audio_ms",
         "close_reason",
@@ -103,9 +123,15 @@ class Response:
     )
 
     def __init__(
-        self, response_id: int, turn_id: int | None, at_ms: int, speech_end_ms: int
+        self,
+        response_id: int,
+        turn_id: int | None,
+        at_ms: int,
+        speech_end_ms: int,
+        pace: Pace,
     ) -> None:
         self.response_id, self.turn_id = response_id, turn_id
+        self._pace = pace
         self.state = ResponseState.PENDING
         self.interruptible = True
         self.end_call_reason = ""  # hang up once it has been heard
@@ -163,10 +189,16 @@ class Response:
         """Note a segment given to the voice; return its id."""
         if not self.voice_busy:
             self.voice_progress_ms = at_ms
-        self.segments.append(Segment(text, max(self.step, 0)))
+        self.segments.append(Segment(text, max(self.step, 0), self._pace))
         if self.first_segment_ms is None:
             self.first_segment_ms = at_ms
         return len(self.segments) - 1
+
+    def finish_segment(self, segment_id: int, duration_ms: int, words: tuple[Word, ...]) -> None:
+        """Note that a segment is whole."""
+        segment = self.segments[segment_id]
+        segment.whole, segment.words = True, words
+        self._pace.note(segment.text, duration_ms)
 
     def add_audio(self, segment_id: int, duration_ms: int, at_ms: int) -> None:
         """Note that a segment has `duration_ms` of audio in all."""
