@@ -50,6 +50,8 @@ CONNECT_TIMEOUT_S = 15.0
 NEGOTIATION_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
 FLUSH_TIMEOUT_S = 0.25
+LAST_WORDS_S = 0.3
+"""Network, jitter buffer and sound card of a caller: 90 to 250 ms."""
 RECORD_TIMEOUT_S = 10.0
 QUIET_S = 2.0
 DEAD_S = 10.0
@@ -154,6 +156,9 @@ class WebRtcCall:
             self._send(text)
 
     async def close(self, reason: str) -> None:
+        if not self._ended.is_set() and self._pc.connectionState == "connected":
+            # The caller is still there, and the agent's last words are on their way to the ear.
+            await asyncio.sleep(LAST_WORDS_S)
         self.end(reason)
         self._told.set()
         # `run` closes the connection; whoever asked waits for it, but not for `run` itself, which

@@ -13,6 +13,8 @@ const ui = Object.fromEntries(
 const score = new Score({ sheet: $("sheet"), lines: $("lines"), empty: $("empty"), spoken: $("spoken") });
 const strings = new Strings($("strings"));
 
+const LAST_WORDS_MS = 300;
+
 let phase = "idle";
 let line = null;
 let startedAt = 0;
@@ -95,7 +97,8 @@ function onEvent(event) {
       break;
     case "antiphon.session.ended":
       endReason = event.reason ?? "";
-      line?.finish();
+      // The end of what the agent said is still in the jitter buffer.
+      setTimeout((ended) => ended?.finish(), LAST_WORDS_MS, line);
       break;
   }
 }
