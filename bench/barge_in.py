@@ -5,8 +5,8 @@
 Each recording of `CORPUS_DIR/commands` is played into the agent's greeting, at another moment each
 time. The same call without the recording gives the agent's undisturbed voice; the agent is lower
 from the first 20 ms frame on that is 6 dB below that, and silent from the first one below -50 dBFS
-that stays so for 100 ms, of which the undisturbed voice sounds for 60 or more. The onset is the first frame of
-the recording louder than 30 dB below its loudest.
+that stays so for 100 ms, of which the undisturbed voice sounds for 60 or more. The onset is the
+first frame of the recording louder than 30 dB below its loudest.
 """
 
 from __future__ import annotations
@@ -71,10 +71,9 @@ def measure(stereo: Stereo, undisturbed: Levels, recording: bytes) -> tuple[int,
     sounding = reference > 4 * SILENT
     lower = first(sounding & (rest < reference / 2))
     quiet = rest < SILENT
-    silent = next(
-        (i for i in range(len(rest) - 5) if quiet[i : i + 5].all() and sounding[i : i + 5].sum() >= 3),
-        None,
-    )
+    ranges = (slice(at, at + 5) for at in range(len(rest) - 5))
+    held = (at.start for at in ranges if quiet[at].all() and sounding[at].sum() >= 3)
+    silent = next(held, None)
     if lower is None or silent is None:
         return None
     return lower * FRAME_MS, silent * FRAME_MS

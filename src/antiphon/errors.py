@@ -1,11 +1,11 @@
 """The exception tree.
 
-    AntiphonError
-    ├── UserFacingError         shown verbatim: what happened and what to do
-    │   ├── ConfigError         the agent's file: file, line, key
-    │   └── CapacityError       too many calls
-    ├── ProviderError           a provider failed: which one, and whether trying again may help
-    └── IllegalEvent            the engine was given an event that cannot happen in its state
+AntiphonError
+├── UserFacingError         shown verbatim: what happened and what to do
+│   ├── ConfigError         the agent's file: file, line, key
+│   └── CapacityError       too many calls
+├── ProviderError           a provider failed: which one, and whether trying again may help
+└── IllegalEvent            the engine was given an event that cannot happen in its state
 """
 
 from __future__ import annotations

@@ -115,9 +115,7 @@ def test_heavy_libraries_are_imported_where_they_are_used() -> None:
 @pytest.mark.parametrize("what", ["antiphon", "antiphon.cli", "antiphon.engine.conversation"])
 def test_importing_it_loads_nothing_heavy(what: str) -> None:
     code = f"import sys, {what}; print(*{{m.partition('.')[0] for m in sys.modules}})"
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
     assert not loaded & HEAVY
     if what != "antiphon.cli":

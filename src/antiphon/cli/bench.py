@@ -97,9 +97,7 @@ ROWS = (
 def bench(
     what: Annotated[What, typer.Argument(help="Which benchmark.")] = What.CORE,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON only.")] = False,
-    history: Annotated[
-        bool, typer.Option(help="Add the figures to bench/history.jsonl.")
-    ] = True,
+    history: Annotated[bool, typer.Option(help="Add the figures to bench/history.jsonl.")] = True,
 ) -> None:
     """Measure latency and the cost of a call. Exit code 1 when a budget is not met."""
     module = _module(what)
