@@ -23,6 +23,7 @@ serve: setup
 # Style and types.
 check: setup-check
 	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check -q . || { echo "not formatted; run: .venv/bin/ruff format ."; exit 1; }
 	@.venv/bin/mypy
 
 # Everything, a real browser included. The last line is pytest's.

@@ -164,6 +164,25 @@ async def test_a_monologue_keeps_its_words_and_not_its_audio(stt: PocketsphinxSt
     await stream.aclose()
 
 
+async def test_the_final_is_not_lost_when_speech_goes_on_in_a_new_utterance(
+    stt: PocketsphinxStt,
+) -> None:
+    stream = await stt.open()
+    events = stream.events()
+    push(stream, frames_of(ORDERS[1]["file"]))
+    stream.finalize(1, 1)
+    stream.begin(2, 0)
+    for frame in frames_of(ORDERS[2]["file"]):
+        stream.push(frame)
+    first = await final(events)
+    stream.end(1)
+    assert (first.utterance_id, first.text) == (1, ORDERS[1]["transcript"])
+    stream.finalize(2, 1)
+    second = await final(events)
+    assert (second.utterance_id, second.text) == (2, ORDERS[2]["transcript"])
+    await stream.aclose()
+
+
 async def test_a_dead_process_is_replaced_and_the_utterance_said_again(
     stt: PocketsphinxStt,
 ) -> None:

@@ -143,6 +143,9 @@ class Worker:
         self, kind: bytes, stream: int, number: int, revision: int, body: bytes
     ) -> None:
         if kind == wire.BEGIN:
+            before = self._utterances.get(stream)
+            if before is not None and before.revision is not None:
+                self._work(before)  # its final is owed, although the caller speaks on
             self._drop(stream)
             self._utterances[stream] = Utterance(stream, number, bytearray(body))
             self._order.append(stream)

@@ -11,6 +11,7 @@ import itertools
 import os
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,19 @@ class PocketsphinxStt:
         return PocketsphinxStream(next(self._numbers), process)
 
 
+@dataclass(slots=True)
+class _Owed:
+    """The utterance before, when speech went on without a pause: its final is still to come."""
+
+    utterance: int
+    revision: int
+    prefix: str
+
+
+def _join(prefix: str, text: str) -> str:
+    return " ".join(part for part in (prefix, text) if part)
+
+
 class PocketsphinxStream:
     """One call. Keeps the audio of the utterance under way, so that a process may be replaced."""
 
@@ -132,6 +146,7 @@ class PocketsphinxStream:
         self._audio = bytearray()
         self._sent = 0
         self._asked: int | None = None
+        self._owed: _Owed | None = None
         self._prefix = ""
         self._prefix_complete: float | None = None
         self._results: deque[SttEvent] = deque()
@@ -162,6 +177,8 @@ class PocketsphinxStream:
     def begin(self, utterance_id: int, preroll_ms: int) -> None:
         """Begin with what the ring holds from a little before the onset."""
         self._check()
+        if self._utterance is not None and self._asked is not None:
+            self._owed = _Owed(self._utterance, self._asked, self._prefix)
         count = min(len(self._ring), -(-(preroll_ms + LEAD_MS) // FRAME_MS))
         self._utterance, self._asked, self._prefix = utterance_id, None, ""
         self._audio = bytearray(b"".join(list(self._ring)[len(self._ring) - count :]))
@@ -178,6 +195,8 @@ class PocketsphinxStream:
         self._process.send(wire.pack(wire.FINALIZE, self._number, utterance_id, revision))
 
     def end(self, utterance_id: int) -> None:
+        if self._owed is not None and utterance_id == self._owed.utterance:
+            self._settle_owed()
         if utterance_id != self._utterance:
             return
         self._utterance, self._asked = None, None
@@ -222,29 +241,48 @@ class PocketsphinxStream:
     # ---- from the process ------------------------------------------------------------------
 
     def on_event(self, event: dict[str, Any]) -> None:
+        if self._owed is not None and event["utterance"] == self._owed.utterance:
+            self._on_owed(self._owed, event)
         if event["utterance"] != self._utterance:
             return
         match event["type"]:
             case "partial":
                 self._put(
-                    PartialText(event["utterance"], self._joined(event["text"]), event["complete"])
+                    PartialText(
+                        event["utterance"], _join(self._prefix, event["text"]), event["complete"]
+                    )
                 )
             case "final":
                 self._on_final(event)
             case "frozen":
                 del self._audio[: event["bytes"]]
                 self._sent -= event["bytes"]
-                self._prefix = self._joined(event["text"])[-MAX_PREFIX_CHARS:]
+                self._prefix = _join(self._prefix, event["text"])[-MAX_PREFIX_CHARS:]
+
+    def _on_owed(self, owed: _Owed, event: dict[str, Any]) -> None:
+        if event["type"] == "frozen":
+            owed.prefix = _join(owed.prefix, event["text"])[-MAX_PREFIX_CHARS:]
+        elif event["type"] == "final" and event["revision"] == owed.revision:
+            self._put_final(event, owed.prefix)
+            self._settle_owed()
+
+    def _settle_owed(self) -> None:
+        self._owed = None
+        if self._asked is None:
+            self._process.forget_answer(self._number)
 
     def _on_final(self, event: dict[str, Any]) -> None:
         if event["revision"] == self._asked:
             self._asked = None
             self._process.forget_answer(self._number)
+        self._put_final(event, self._prefix)
+
+    def _put_final(self, event: dict[str, Any], prefix: str) -> None:
         self._put(
             FinalText(
                 utterance_id=event["utterance"],
                 revision=event["revision"],
-                text=self._joined(event["text"]),
+                text=_join(prefix, event["text"]),
                 confidence=event["confidence"],
                 complete=event["complete"],
                 words=tuple(Word(*word) for word in event["words"]),
@@ -255,6 +293,10 @@ class PocketsphinxStream:
         if self._utterance is None:
             return b""
         self._sent = len(self._audio)
+        if self._owed is not None:
+            # Its audio is gone with the process; what was frozen of it is what is left.
+            owed, self._owed = self._owed, None
+            self._put(FinalText(owed.utterance, owed.revision, owed.prefix, confidence=0.0))
         data = wire.pack(wire.BEGIN, self._number, self._utterance, 0, bytes(self._audio))
         if self._asked is not None:
             self._process.expect_answer(self._number)
@@ -264,9 +306,6 @@ class PocketsphinxStream:
     def fail(self, error: ProviderError) -> None:
         self._error = error
         self._wake.set()
-
-    def _joined(self, text: str) -> str:
-        return " ".join(part for part in (self._prefix, text) if part)
 
     def _put(self, event: SttEvent) -> None:
         # Only the newest partial matters, so a slow reader never finds more than one.
