@@ -67,7 +67,7 @@ class PocketsphinxOptions(ProviderOptions):
 
 
 class PocketsphinxStt:
-    """The processes and their model; a stream is one call."""
+    """Recognises what the agent is about, on this machine; English. Processes share the calls."""
 
     Options = PocketsphinxOptions
 
