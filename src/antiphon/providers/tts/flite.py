@@ -61,8 +61,9 @@ class FliteOptions(ProviderOptions):
 
 
 class FliteTts:
-    """A small local voice: instant, clear, robotic; English. Its threads, one per processor and four at most, are shared by all agents of the
-    process; when all are busy a clause waits its turn of some tens of milliseconds."""
+    """A small local voice: instant, clear, robotic; English. Its threads, one per processor and
+    four at most, are shared by all agents of the process; when all are busy a clause waits its turn
+    of some tens of milliseconds."""
 
     Options = FliteOptions
 

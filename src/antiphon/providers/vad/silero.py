@@ -48,7 +48,8 @@ class SileroOptions(ProviderOptions):
 
 
 class SileroVad:
-    """A small neural network on the CPU, 0.1 ms per window. It is shared by the whole process, a stream has its own state."""
+    """A small neural network on the CPU, 0.1 ms per window. It is shared by the whole
+    process; a stream has its own state."""
 
     Options = SileroOptions
 
