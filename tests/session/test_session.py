@@ -282,6 +282,8 @@ async def test_a_voice_that_fails_is_tried_again_and_then_the_call_ends() -> Non
         assert stage.call.closed == ["the voice failed"]
         statuses = [one["response"]["status"] for one in stage.call.of("response.done")]
         assert statuses == ["failed", "failed"]
+        counted = 'antiphon_provider_errors_total{kind="tts",provider="flite"} 2.0'
+        assert counted in stage.metrics.render().decode()
 
 
 async def test_a_voice_that_hangs_is_noticed() -> None:

@@ -46,6 +46,11 @@ CLOSE_DEADLINE_S = 1.0
 MAX_TEXT_CHARS = 4000
 """Longest typed turn; the rest is cut off, as the caller is told."""
 
+_FAILURES: dict[type[e.Event], str] = {
+    e.TranscriptionFailed: "stt",
+    e.GenerationFailed: "llm",
+    e.SynthesisFailed: "tts",
+}
 _END_CALL = ToolSpec(
     END_CALL_TOOL,
     "Hang up, after what you say in the same answer. Use it once the caller has said goodbye.",
@@ -98,6 +103,7 @@ class Session:
         self._ending = asyncio.Event()
         self._closed = asyncio.Event()
         self._stt: SttStream | None = None
+        self._stt_problem = ""
         self._listener: Listener | None = None
         self._voice: Voice
         if call.has_audio:
@@ -187,7 +193,8 @@ class Session:
         try:
             self._stt = await self._providers.stt.open()
         except ProviderError as error:
-            self._provider_failed("stt", str(error))
+            # The engine is told once the line is open; the call goes on by text.
+            self._stt_problem = str(error)
         vad = self._providers.vad.open()
         self._listener = Listener(vad, self._stt, self._clock.now_ms, self._post)
 
@@ -217,7 +224,7 @@ class Session:
             self._introduce()
             self._post(e.CallStarted(self._clock.now_ms()))
             if self._call.has_audio and self._stt is None:
-                self._post(e.TranscriptionFailed(self._clock.now_ms(), "it could not be opened"))
+                self._post(e.TranscriptionFailed(self._clock.now_ms(), self._stt_problem))
 
     async def _close(self) -> None:
         self._clock.wake_at(None, self._on_deadline)
@@ -277,6 +284,8 @@ class Session:
             # Also when it raised: a replay of the trace then raises at the same place.
             if self._trace is not None:
                 self._trace.step(event, commands)
+        if (kind := _FAILURES.get(type(event))) is not None:
+            self._provider_failed(kind, event)
         if (notice := notices.of_event(event, self._conversation.turn_id)) is not None:
             self._call.notify(notice)
         for command in commands:
@@ -326,7 +335,6 @@ class Session:
                     assert isinstance(piece, Usage)
             ended: e.Event = e.GenerationEnded(now_ms(), response_id)
         except ProviderError as error:
-            self._provider_failed("llm", str(error))
             ended = e.GenerationFailed(now_ms(), response_id, str(error))
         finally:
             if self._generation is me:
@@ -367,10 +375,11 @@ class Session:
         elif command.decision == "resume":
             self._metrics.interrupted(false=True)
 
-    def _provider_failed(self, kind: str, reason: str) -> None:
-        choice = getattr(self._agent.config, kind)
-        self._metrics.provider_failed(kind, choice.provider)
-        log.warning("provider failed", extra={"call_id": self.call_id, "kind": kind, "why": reason})
+    def _provider_failed(self, kind: str, event: e.Event) -> None:
+        provider = getattr(self._agent.config, kind).provider
+        self._metrics.provider_failed(kind, provider)
+        why = getattr(event, "reason", "")
+        log.warning("%s %s failed: %s", kind, provider, why, extra={"call_id": self.call_id})
 
     # ---- tasks -----------------------------------------------------------------------------
 
