@@ -218,3 +218,9 @@ async def test_a_whole_call_is_recorded_in_stereo(tmp_path: Path) -> None:
     spoken = [one.content for one in session.conversation.messages()]
     assert spoken == ["Welcome to the cafe.", "hello there", "Sure, one coffee."]
     assert len(read_pcm(path, 16_000)) > 16_000 * 2 * 3
+
+
+def test_a_long_recording_is_played_to_its_end() -> None:
+    half_an_hour = Plan([FRAME * (30 * 60 * 50)])
+    assert half_an_hour.limit_ms == 40 * 60_000
+    assert Plan([FRAME], longest_ms=1000).limit_ms == 1000

@@ -71,7 +71,14 @@ class Plan:
     lead_ms: int = 400
     linger_ms: int = 2500
     barge_in_ms: int | None = None
-    longest_ms: int = 600_000
+    longest_ms: int | None = None
+
+    @property
+    def limit_ms(self) -> int:
+        """`longest_ms`, else the length of the recordings and ten minutes for the agent."""
+        if self.longest_ms is not None:
+            return self.longest_ms
+        return sum(map(len, self.recordings)) // FRAME_BYTES * FRAME_MS + 600_000
 
 
 class WavDriver:
@@ -104,8 +111,8 @@ class WavDriver:
             advance: moves the session's StreamClock; None runs in real time.
         """
         loop = asyncio.get_running_loop()
-        start_s, steps = loop.time(), 0
-        while not self._call.ended.is_set() and steps * FRAME_MS < self._plan.longest_ms:
+        start_s, steps, limit_ms = loop.time(), 0, self._plan.limit_ms
+        while not self._call.ended.is_set() and steps * FRAME_MS < limit_ms:
             caller = self._next_frame()
             session.on_audio(caller)
             agent = session.read_frame()
