@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import cast
 
@@ -74,8 +75,12 @@ async def test_closing_early_and_cancelling_leave_nothing(tts: Tts) -> None:
     await anext(stream)
     await stream.aclose()
 
+    async def endlessly() -> AsyncIterator[TtsSegment]:
+        for number in itertools.count():
+            yield TtsSegment(number, TEXTS[number % len(TEXTS)])
+
     async def speak() -> None:
-        async for _ in tts.stream(segments(*TEXTS * 20)):
+        async for _ in tts.stream(endlessly()):
             await asyncio.sleep(0)
 
     task = asyncio.create_task(speak())

@@ -100,8 +100,11 @@ def envelope_db(samples: Samples, rate_hz: int = RATE_HZ) -> npt.NDArray[np.floa
     return np.asarray(10 * np.log10((whole**2).mean(axis=1) / 32768**2 + 1e-9), float)
 
 
-def spans_ms(samples: Samples, above_db: float = -50, gap_ms: int = 600) -> list[tuple[int, int]]:
-    """Where there is sound: spans of (start, end), joined over gaps shorter than `gap_ms`."""
+def spans_ms(
+    samples: Samples, above_db: float = -50, gap_ms: int = 600, least_ms: int = 50
+) -> list[tuple[int, int]]:
+    """Where there is sound: spans of (start, end), joined over gaps shorter than `gap_ms`; a click
+    shorter than `least_ms` is none."""
     loud = np.flatnonzero(envelope_db(samples) > above_db) * BLOCK_MS
     spans: list[tuple[int, int]] = []
     for at in loud.tolist():
@@ -109,7 +112,7 @@ def spans_ms(samples: Samples, above_db: float = -50, gap_ms: int = 600) -> list
             spans[-1] = (spans[-1][0], at + BLOCK_MS)
         else:
             spans.append((at, at + BLOCK_MS))
-    return [span for span in spans if span[1] - span[0] >= 50]
+    return [span for span in spans if span[1] - span[0] >= least_ms]
 
 
 def likeness(heard: Samples, expected: Samples, expected_rate_hz: int) -> float:

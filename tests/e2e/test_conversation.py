@@ -114,7 +114,8 @@ async def test_an_order_by_voice(data: Path) -> None:
     samples, rate_hz = await speech("That's a large dark roast americano with a bit of sugar.")
     assert likeness(tape.agent, samples, rate_hz) < 0.7
 
-    end_ms = spans_ms(tape.caller)[0][1]
+    # Chromium's false microphone clicks when it is opened.
+    end_ms = spans_ms(tape.caller, least_ms=500)[0][1]
     answer_ms = next(start for start, _ in spans_ms(tape.agent) if start > end_ms)
     print(f"in the browser, end of speech to first sound: {answer_ms - end_ms} ms")
     assert answer_ms - end_ms < 2_000
@@ -136,7 +137,7 @@ async def test_barge_in_stops_the_agent(data: Path) -> None:
     assert READ_BACK.startswith(cut)
     assert len(cut) < len(READ_BACK) - 10
 
-    onset, end = spans_ms(tape.caller)[1]
+    onset, end = spans_ms(tape.caller, least_ms=500)[1]
     sounding = [span for span in spans_ms(tape.agent, gap_ms=150) if span[0] < onset]
     silent_after_ms = sounding[-1][1] - onset
     print(f"in the browser, onset of speech to silence: {silent_after_ms} ms")
