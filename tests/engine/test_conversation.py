@@ -703,3 +703,16 @@ def test_the_same_events_give_the_same_commands() -> None:
         return call.commands
 
     assert story() == story()
+
+
+def test_what_was_understood_stays_when_what_came_after_it_was_not() -> None:
+    call = Scenario()
+    call.says("a large latte")
+    call.speaks("mumble")
+    call.wait(300)
+    assert ("", "merged") in call.outcomes
+    call.falls_silent()
+    call.understood("mumble mumble", confidence=0.1, complete=1.0)
+    call.wait(200)
+    assert call.messages == [("user", "a large latte")]
+    assert call.last(c.StartGeneration)

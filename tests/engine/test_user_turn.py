@@ -87,7 +87,7 @@ def test_late_transcripts_change_nothing() -> None:
     assert not user.completed(1, 1, "twice", 1.0, None)
     assert not user.completed(1, 2, "never asked for", 1.0, None)
     assert not user.completed(0, 1, "no utterance", 1.0, None)
-    assert (user.text, user.confidence) == ("a coffee", 0.9)
+    assert (user.text, user.believed(0.9), user.believed(0.91)) == ("a coffee", "a coffee", "")
 
 
 def test_the_transcript_of_an_earlier_pause_is_used_but_not_final() -> None:
@@ -108,7 +108,8 @@ def test_a_monologue_is_passed_on_in_pieces() -> None:
     assert user.roll_ms() == 61_000
     assert user.completed(1, 1, "once upon", 0.7, None)
     assert user.partial(2, "a time", None)
-    assert (user.text, user.confidence) == ("once upon a time", 0.7)
+    assert user.text == user.believed(0.7) == "once upon a time"
+    assert user.believed(0.71) != user.text
     user.speech_stopped(40_000)
     assert user.roll_ms() is None
     user.completed(2, 1, "a time", 0.9, None)
@@ -139,7 +140,7 @@ def test_typed_text_is_a_turn_at_once() -> None:
     user, out = fresh()
     user.typed("a latte", 500)
     assert (user.turn_id, user.text, user.source, user.final) == (1, "a latte", "text", True)
-    assert (user.due_ms(), user.confidence, out) == (500, 1.0, [])
+    assert (user.due_ms(), user.believed(1.0), out) == (500, user.text, [])
     user.close()
     assert out == []
 

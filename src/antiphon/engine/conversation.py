@@ -311,18 +311,19 @@ class Conversation:
 
     def _commit(self) -> None:
         floor, user = self._floor, self._floor.user
-        text, source = user.text, user.source
-        turn_id, end_ms = user.turn_id, user.speech_end_ms
         ends = floor.policy.endpointing
+        # What was understood before stays, when what came after it was not.
+        heard, text, source = user.text, user.believed(ends.min_confidence), user.source
+        turn_id, end_ms = user.turn_id, user.speech_end_ms
         if source == "text":
             end_ms = floor.now_ms
-        voiced_ms, confidence, final = user.voiced_ms(floor.now_ms), user.confidence, user.final
+        voiced_ms, final = user.voiced_ms(floor.now_ms), user.final
         user.restart(floor.now_ms)
         floor.idle_from_ms = floor.now_ms
-        if not text and voiced_ms < ends.min_speech_ms and final:
+        if not heard and voiced_ms < ends.min_speech_ms and final:
             floor.out.append(ReportTurn(turn_id, "", "noise"))
-        elif not text or confidence < ends.min_confidence:
-            floor.out.append(ReportTurn(turn_id, text, "unclear"))
+        elif not text:
+            floor.out.append(ReportTurn(turn_id, heard, "unclear"))
             self._ask_again(end_ms)
         else:
             self._misheard = 0

@@ -163,15 +163,14 @@ class UserTurn:
         """The words so far."""
         return " ".join(p.text for p in self._parts if p.text)
 
+    def believed(self, least: float) -> str:
+        """The words of the parts that are at least so certain."""
+        return " ".join(p.text for p in self._parts if p.text and p.confidence >= least)
+
     @property
     def final(self) -> bool:
         """Whether the transcript of everything said so far is in."""
         return all(p.final for p in self._parts)
-
-    @property
-    def confidence(self) -> float:
-        """Of the least certain part that has words."""
-        return min((p.confidence for p in self._parts if p.text), default=0.0)
 
     def voiced_ms(self, now_ms: int) -> int:
         """From the turn's first sound to its last, or to now."""
