@@ -67,7 +67,11 @@ def settings(cls: Any, prefix: str = "") -> str:
         meaning = item.metadata.get("doc", "")
         if not meaning:
             undocumented.append(f"{cls.__name__}: {key}")
-        allowed = f"{low} to {high}" if low is not None else ""
+        allowed = (
+            f"{low} to {high}"
+            if low is not None
+            else ", ".join(f"`{one}`" for one in item.metadata.get("choices", ()))
+        )
         rows.append([f"`{key}`", show(default), allowed, meaning])
     return table(("key", "default", "allowed", "meaning"), rows)
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from antiphon.engine.language import language_of
 from antiphon.engine.overlap import Decision, Evidence, Overlap, judge, words_of
 from antiphon.engine.policy import Interruption
 
@@ -24,7 +25,7 @@ def evidence(
     asked: bool = False,
 ) -> Evidence:
     """The caller began at 0."""
-    return Evidence(overlap, now_ms, 0, ended_ms, text, final, asked)
+    return Evidence(overlap, now_ms, 0, ended_ms, text, final, asked, language_of("en"))
 
 
 CASES: list[tuple[str, Evidence, Decision, str, int | None]] = [

@@ -7,7 +7,7 @@ there once: `FromDataclass` makes the model from the dataclass's fields and thei
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic import create_model as _create_model
@@ -66,6 +66,8 @@ def _field(field: dataclasses.Field[Any], kind: Any) -> tuple[Any, Any]:
         return nested, Field(default_factory=kind, **described)
     if get_origin(kind) is tuple and get_args(kind) == (str, ...):
         return Texts, Field(default=field.default, **described)
+    if (choices := about.get("choices")) is not None:
+        return Literal[choices], Field(default=field.default, **described)
     described |= {"strict": True, "ge": about.get("min"), "le": about.get("max")}
     return kind, Field(
         default=field.default, **{k: v for k, v in described.items() if v is not None}

@@ -57,15 +57,24 @@ class EndUtterance(Command):
     utterance_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class PredictTurn(Command):
+    """Judge by the sound whether the caller is done; the speech ended at `speech_end_ms`. Given
+    only where the agent has a turn detector, and answered by TurnPredicted."""
+
+    speech_end_ms: int
+
+
 # ---- think ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class StartGeneration(Command):
     """Ask the LLM with `Conversation.messages()` as it is now. A response with tools has several
-    generations, one after the other."""
+    generations, one after the other. `attempt`: 0 is the agent's LLM, 1 its first fallback."""
 
     response_id: int
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +99,13 @@ class CallTool(Command):
 
 @dataclass(frozen=True, slots=True)
 class SynthesizeText(Command):
-    """Speak this segment; segments of a response are numbered from 0."""
+    """Speak this segment; segments of a response are numbered from 0. `voice`: 0 is the agent's
+    own, 1 its first fallback; all of a response have the same."""
 
     response_id: int
     segment_id: int
     text: str
+    voice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +193,17 @@ class ReportResponse(Command):
     status: str
     heard: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSpeculation(Command):
+    """An answer that was begun before the caller's turn was over is `adopted` or `dropped`.
+    `written` and `voiced` are characters of text generated and given to the voice."""
+
+    response_id: int
+    outcome: str
+    written: int
+    voiced: int
 
 
 @dataclass(frozen=True, slots=True)

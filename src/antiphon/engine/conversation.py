@@ -30,6 +30,7 @@ from antiphon.engine.commands import (
 )
 from antiphon.engine.dead_air import DeadAir, Due
 from antiphon.engine.floor import Deadline, Floor, check_legal
+from antiphon.engine.language import language_of
 from antiphon.engine.overlap import Decision, Evidence, Judgement, Overlap, judge
 from antiphon.engine.policy import Setup
 from antiphon.engine.response import ResponseState
@@ -52,6 +53,7 @@ class Conversation:
         "_due",
         "_floor",
         "_handlers",
+        "_language",
         "_last_state",
         "_misheard",
         "_silence",
@@ -61,6 +63,7 @@ class Conversation:
         self._floor = Floor(setup)
         self._agent = AgentTurn(self._floor)
         self._silence = DeadAir(self._floor, self._agent)
+        self._language = language_of(setup.language)
         self._misheard = 0
         self._due: Due | None = None
         self._deaf = False  # speech recognition is gone
@@ -246,6 +249,7 @@ class Conversation:
                 text=user.text,
                 final=user.final,
                 asked=response.asked(),
+                language=self._language,
             ),
             floor.policy.interruption,
         )

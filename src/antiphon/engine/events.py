@@ -34,6 +34,13 @@ class CallEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CallRestored(Event):
+    """The process died and the call goes on in another one, whose conversation was fed the trace up
+    to here. Everything that was under way outside is gone: speech recognised, text generated, tools
+    run, audio played. The line is open and silent."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlineReached(Event):
     """The time that `Conversation.deadline` asked for has come."""
 
@@ -73,6 +80,48 @@ class TranscriptCompleted(Event):
     text: str
     confidence: float = 1.0
     complete: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPredicted(Event):
+    """The answer to PredictTurn: how likely the caller is done, by the sound of the speech that
+    ended at `speech_end_ms`."""
+
+    speech_end_ms: int
+    complete: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSignalled(Event):
+    """The recogniser's own end-of-turn signal. `signal`: `eager` (probably over), `resumed` (it was
+    not) or `final`."""
+
+    utterance_id: int
+    signal: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechMeasured(Event):
+    """How the caller's speech sounds, told every 60 ms while both sides sound: its level over that
+    time (dBFS, of a full-scale square wave) and which share of it is explained by the agent's own
+    voice coming back, 0 to 1."""
+
+    level_db: float
+    echo: float
+
+
+@dataclass(frozen=True, slots=True)
+class TalkKeyMoved(Event):
+    """Push to talk: the caller holds the key down, or lets it go."""
+
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed(Event):
+    """The caller pressed a key of the telephone: `0` to `9`, `*` or `#`."""
+
+    key: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from antiphon.engine.language import Language
 from antiphon.engine.policy import Interruption
 
 
@@ -48,6 +49,11 @@ class Evidence:
     text: str
     final: bool
     asked: bool
+    language: Language
+    level_db: float | None = None  # of the caller's newest sound
+    own_level_db: float | None = None  # the caller's usual level, once it is known
+    echo: float = 0.0  # share of the newest sound that is the agent's own voice
+    spoken: str = ""  # the agent's words of late, and those to come next
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +81,10 @@ def judge(evidence: Evidence, policy: Interruption) -> Judgement:
     voiced_ms = _voiced_ms(evidence)
     if evidence.ended_ms is None and voiced_ms < policy.min_words_ms:
         return Judgement(Decision.WAIT, "onset", evidence.started_ms + policy.min_words_ms)
-    if any(word in policy.stop_words for word in words):
+    if any(w in policy.stop_words or w in evidence.language.stop_words for w in words):
         return Judgement(Decision.STOP, "stop word")
-    if any(word not in policy.backchannels for word in words):
+    known = {w for phrase in evidence.language.backchannels for w in phrase.split()}
+    if any(word not in known and word not in policy.backchannels for word in words):
         return Judgement(Decision.STOP, "words")
     return _judge_acknowledgement(evidence, policy)
 

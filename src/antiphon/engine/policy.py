@@ -14,19 +14,36 @@ def _number(default: float, low: float, high: float, doc: str) -> Any:
     return field(default=default, metadata={"doc": doc, "min": low, "max": high})
 
 
+def _choice(default: str, allowed: tuple[str, ...], doc: str) -> Any:
+    return field(default=default, metadata={"doc": doc, "choices": allowed})
+
+
 def _words(default: tuple[str, ...], doc: str) -> Any:
     return field(default=default, metadata={"doc": doc})
 
 
 @dataclass(frozen=True, slots=True)
 class Endpointing:
-    """When the caller's turn is over. The wait shrinks continuously as the words look complete."""
+    """When the caller's turn is over. The wait shrinks continuously as the words, the sound and the
+    recogniser's own signal say that the caller is done."""
 
-    min_ms: int = _number(
-        200, 50, 2000, "Wait after the end of speech when the phrase is surely complete."
+    mode: str = _choice(
+        "automatic",
+        ("automatic", "stt", "manual"),
+        "Who ends a turn: all that is known together; the recogniser's own signal; or the caller, "
+        "who holds a key while speaking.",
     )
-    unknown_ms: int = _number(480, 50, 4000, "Wait when nothing is known about the phrase.")
-    max_ms: int = _number(1000, 100, 8000, "Wait when the phrase is surely unfinished.")
+    min_ms: int = _number(
+        360, 50, 2000, "Wait after the end of speech when the caller is surely done."
+    )
+    unknown_ms: int = _number(560, 50, 4000, "Wait when nothing is known.")
+    max_ms: int = _number(1300, 100, 8000, "Wait when the caller is surely not done.")
+    habit: float = _number(
+        1.0,
+        0.0,
+        3.0,
+        "How much the caller's own pauses in this call lengthen the wait; 0: not at all.",
+    )
     stt_deadline_ms: int = _number(
         1000, 200, 10000, "Longest wait for the final transcript after the end of speech."
     )
@@ -42,21 +59,49 @@ class Endpointing:
     min_speech_ms: int = _number(
         350, 0, 3000, "Speech shorter than this that gives no words is taken for a noise."
     )
+    keys_ms: int = _number(
+        2000, 200, 20000, "Wait after a telephone key for the next one; `#` ends it at once."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Speculation:
+    """Preparing the answer before the turn is over (preemptive generation). It is heard only if the
+    turn ends with the same words."""
+
+    prepare: str = _choice(
+        "voice",
+        ("nothing", "text", "voice"),
+        "What is prepared: nothing, the text, or the text and its voice. What is dropped has cost "
+        "tokens and characters.",
+    )
+    stable_ms: int = _number(
+        120, 0, 3000, "A partial transcript that stays the same for so long in a pause is enough."
+    )
+    limit: int = _number(3, 1, 20, "Most answers begun for one turn.")
 
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
     """What happens when the caller speaks while the agent speaks."""
 
+    speech: str = _choice(
+        "interruptible",
+        ("interruptible", "patient", "protected"),
+        "The agent's manner: stops for words and gives way to sound; stops for words only, with "
+        "its voice unchanged; is heard to its end, and answers afterwards what was said meanwhile.",
+    )
     duck_db: float = _number(
         -18.0, -60.0, 0.0, "Gain of the agent's voice from the caller's onset on."
     )
-    pause_ms: int = _number(300, 0, 3000, "Caller's speech after which the agent falls silent.")
+    pause_ms: int = _number(
+        900, 0, 5000, "Caller's near speech without a word understood after which the agent pauses."
+    )
     min_words_ms: int = _number(
         120, 0, 2000, "Caller's speech before recognised words may stop the agent."
     )
     resume_ms: int = _number(
-        700,
+        600,
         100,
         5000,
         "Longest wait for words after the caller's last sound; then the agent goes on.",
@@ -70,17 +115,18 @@ class Interruption:
         20000,
         "Speech this long without a word understood: the caller is asked to repeat.",
     )
+    far_db: float = _number(
+        -38.0,
+        -90.0,
+        0.0,
+        "Speech quieter than this (dBFS) is somebody in the background, until the caller's own "
+        "level is known.",
+    )
     backchannels: tuple[str, ...] = _words(
-        (
-            "mm", "hm", "mhm", "hmm", "mm-hm", "mmhm", "uh", "huh", "uh-huh", "ah", "oh", "yeah",
-            "yep", "yes", "right", "okay", "ok", "sure", "i", "see", "got", "it", "good", "great",
-            "wow", "really", "alright", "all", "fine", "cool",
-        ),
-        "Words that acknowledge: speech made only of these does not stop the agent.",
-    )  # fmt: skip
+        (), "Acknowledgements, besides those of the language: they do not stop the agent."
+    )
     stop_words: tuple[str, ...] = _words(
-        ("stop", "wait", "no", "hold", "cancel", "sorry", "actually"),
-        "Words that stop the agent at once.",
+        (), "Words that stop the agent at once, besides those of the language."
     )
 
 
@@ -99,7 +145,10 @@ class DeadAir:
         8000, 500, 120000, "Longest wait for the LLM's next piece of text."
     )
     tts_deadline_ms: int = _number(
-        2500, 300, 30000, "Longest wait for the voice's next piece of audio."
+        1500, 300, 30000, "Longest wait for the voice's next piece of audio."
+    )
+    llm_failures: int = _number(
+        2, 1, 20, "Answers in a row that failed before the agent says goodbye."
     )
     tool_deadline_ms: int = _number(
         20000, 500, 600000, "Longest run of a tool that sets no time of its own."
@@ -118,6 +167,9 @@ class Silence:
         12000, 1000, 600000, "Silence before the agent asks whether the caller is there."
     )
     check_ins: int = _number(2, 0, 10, "Check-ins before the agent says goodbye and ends the call.")
+    hold_ms: int = _number(
+        60000, 1000, 600000, "Silence that is granted to a caller who asked for a moment."
+    )
     max_call_ms: int = _number(3_600_000, 10_000, 86_400_000, "Longest call.")
 
 
@@ -126,6 +178,7 @@ class TurnPolicy:
     """All timing of a conversation, in groups."""
 
     endpointing: Endpointing = field(default_factory=Endpointing)
+    speculation: Speculation = field(default_factory=Speculation)
     interruption: Interruption = field(default_factory=Interruption)
     dead_air: DeadAir = field(default_factory=DeadAir)
     silence: Silence = field(default_factory=Silence)
@@ -140,6 +193,11 @@ class TurnPolicy:
             part = getattr(self, group.name)
             for item in fields(part):
                 value, low = getattr(part, item.name), item.metadata.get("min")
+                choices = item.metadata.get("choices")
+                if choices is not None and value not in choices:
+                    raise ValueError(
+                        f"{group.name}.{item.name} is {value!r}; allowed is {', '.join(choices)}"
+                    )
                 if low is not None and not low <= value <= item.metadata["max"]:
                     raise ValueError(
                         f"{group.name}.{item.name} is {value}; "
@@ -178,6 +236,10 @@ class Phrases:
         default="I'll end the call now. Goodbye.",
         metadata={"doc": "Before the agent ends the call."},
     )
+    llm_gone: str = field(
+        default="I'm sorry, I can't help you any further right now. Goodbye.",
+        metadata={"doc": "The language model failed again and again; before the call ends."},
+    )
     llm_failed: str = field(
         default="Sorry, I have a technical problem and can't answer that. Please try again.",
         metadata={"doc": "The language model failed."},
@@ -193,11 +255,16 @@ class Setup:
     """What a conversation is told about its agent at the start; part of the trace's header.
 
     `greeting` may be empty: then the caller speaks first. `tool_deadlines` are pairs of tool name
-    and milliseconds, for tools that set a time of their own.
+    and milliseconds, for tools that set a time of their own. `llms` and `voices` count the agent's
+    own and its fallbacks. `detects_turns`: there is a detector that answers PredictTurn.
     """
 
     greeting: str = ""
     greeting_protected: bool = False
+    language: str = "en"
     policy: TurnPolicy = field(default_factory=TurnPolicy)
     phrases: Phrases = field(default_factory=Phrases)
     tool_deadlines: tuple[tuple[str, int], ...] = ()
+    llms: int = 1
+    voices: int = 1
+    detects_turns: bool = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -118,7 +118,16 @@ class FinalText:
     words: tuple[Word, ...] = ()
 
 
-SttEvent = PartialText | FinalText
+@dataclass(frozen=True, slots=True)
+class EndOfTurn:
+    """The recogniser's own end-of-turn signal, where it has one: `eager` (the turn is probably
+    over), `resumed` (it was not), `final`."""
+
+    utterance_id: int
+    signal: Literal["eager", "resumed", "final"]
+
+
+SttEvent = PartialText | FinalText | EndOfTurn
 
 
 class SttStream(Protocol):
@@ -160,6 +169,34 @@ class Stt(Protocol):
     async def start(self) -> None: ...
     async def aclose(self) -> None: ...
     async def open(self) -> SttStream: ...
+
+
+# ---- end of turn ----------------------------------------------------------------------------
+
+
+class TurnStream(Protocol):
+    """What one call sounds like, for a turn detector. Keeps the audio that it needs (bounded)."""
+
+    def feed(self, pcm: bytes) -> None:
+        """Take 20 ms of 16 kHz mono s16 PCM, speech or not. Takes microseconds."""
+        ...
+
+    async def predict(self) -> float:
+        """How likely the caller is done, 0 to 1, by the audio fed so far, which ends in a pause of
+        about 100 ms or more. A model that takes longer than 2 ms runs in a thread.
+
+        Raises:
+            ProviderError: no prediction; the turn ends without it.
+        """
+        ...
+
+
+class TurnDetector(Protocol):
+    """An end-of-turn detector; its model is shared by all calls."""
+
+    async def start(self) -> None: ...
+    async def aclose(self) -> None: ...
+    def open(self) -> TurnStream: ...
 
 
 # ---- language model ------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from antiphon.engine import events as e
 from antiphon.errors import ProviderError
-from antiphon.providers.base import FinalText, PartialText, SttStream, VadStream
+from antiphon.providers.base import EndOfTurn, PartialText, SttEvent, SttStream, VadStream
 from antiphon.types import FRAME_BYTES, FRAME_MS
 
 PREROLL_MS = 300
@@ -82,8 +82,11 @@ class Listener:
             self._stt = None
             self._post(e.TranscriptionFailed(self._now_ms(), reason))
 
-    def _take(self, event: PartialText | FinalText) -> None:
+    def _take(self, event: SttEvent) -> None:
         now_ms = self._now_ms()
+        if isinstance(event, EndOfTurn):
+            self._post(e.TurnSignalled(now_ms, event.utterance_id, event.signal))
+            return
         if isinstance(event, PartialText):
             self._post(e.TranscriptUpdated(now_ms, event.utterance_id, event.text, event.complete))
             return

@@ -54,10 +54,12 @@ def draw_setup(rng: Random) -> Setup:
     if rng.random() < 0.25:
         # Limits that are seldom reached come close.
         policy = TurnPolicy(
-            Endpointing(max_utterance_ms=5000),
-            Interruption(backchannel_max_ms=between(rng, 300, 1200)),
-            DeadAir(tool_rounds=between(rng, 2, 4), tool_deadline_ms=2500),
-            Silence(check_in_ms=between(rng, 3000, 6000), max_call_ms=between(rng, 15_000, 60_000)),
+            endpointing=Endpointing(max_utterance_ms=5000),
+            interruption=Interruption(backchannel_max_ms=between(rng, 300, 1200)),
+            dead_air=DeadAir(tool_rounds=between(rng, 2, 4), tool_deadline_ms=2500),
+            silence=Silence(
+                check_in_ms=between(rng, 3000, 6000), max_call_ms=between(rng, 15_000, 60_000)
+            ),
         )
     return Setup(
         greeting=greeting,
