@@ -26,7 +26,7 @@ class Booth:
         self.rate_hz = rate_hz
         self.tasks: list[asyncio.Task[None]] = []
         self.speaker = Speaker(
-            ScriptedTts(options, AgentHints()),
+            (ScriptedTts(options, AgentHints()),),
             rate_hz,
             lambda: self.now_ms,
             self.events.append,

@@ -45,7 +45,8 @@ class AgentHints:
     """What a provider may want to know of the agent that it serves.
 
     `sentences` are things a caller is likely to say, for language models and keyword boosting;
-    `vocabulary` single words and names; `pronunciations` word -> ARPAbet phones.
+    `vocabulary` single words and names; `pronunciations` word -> ARPAbet phones. `rate` is how fast
+    the agent speaks, in words a minute.
     """
 
     language: str = "en"
@@ -53,6 +54,7 @@ class AgentHints:
     vocabulary: tuple[str, ...] = ()
     pronunciations: Mapping[str, str] = field(default_factory=dict)
     brain: FlowBrain | None = None
+    rate: int = 150
 
 
 # A provider is a class named in the entry-point group `antiphon.<kind>`. It has a class attribute
@@ -278,7 +280,8 @@ TtsEvent = TtsAudio | TtsWords | TtsSegmentDone
 
 
 class Tts(Protocol):
-    """A voice."""
+    """A voice. One that reads SSML has the class attribute `takes_ssml = True`: its segments are
+    then whole `<speak>` documents, and its words those of their text."""
 
     @property
     def sample_rate_hz(self) -> int: ...

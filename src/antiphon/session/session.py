@@ -108,7 +108,7 @@ class Session:
         self._voice: Voice
         if call.has_audio:
             self._voice = Speaker(
-                providers.tts, call.output_rate_hz, clock.now_ms, self._post, self._spawn
+                (providers.tts,), call.output_rate_hz, clock.now_ms, self._post, self._spawn
             )
         else:
             self._voice = TextSpeaker(clock.now_ms, self._post)

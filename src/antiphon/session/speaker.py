@@ -7,9 +7,10 @@ playback clock. `TextSpeaker` is the same for a call without audio, where shown 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
+from antiphon.agent.speech import SpeechConfig
 from antiphon.audio.player import Ended, Player, Progressed, Started
 from antiphon.audio.resample import LiveResampler
 from antiphon.audio.trim import SegmentTrimmer
@@ -26,6 +27,7 @@ REPORT_MS = 250
 """The engine is told of new audio this often; it wants signs of life, not every chunk."""
 FADE_MS = 20
 RAMP_MS = 40
+_PLAIN = SpeechConfig()
 
 Post = Callable[[e.Event], None]
 
@@ -38,7 +40,7 @@ class Voice(Protocol):
         """Whether the voice still owes audio for text it was given."""
         ...
 
-    def speak(self, response_id: int, segment_id: int, text: str) -> None: ...
+    def speak(self, response_id: int, segment_id: int, text: str, voice: int = 0) -> None: ...
     def end(self, response_id: int) -> None: ...
     def play(self, response_id: int) -> None: ...
     def duck(self, gain_db: float) -> None: ...
@@ -51,8 +53,8 @@ class Voice(Protocol):
 class _Utterance:
     """One response on its way through the voice."""
 
-    def __init__(self, response_id: int) -> None:
-        self.response_id = response_id
+    def __init__(self, response_id: int, tts: Tts) -> None:
+        self.response_id, self.tts = response_id, tts
         self.texts: asyncio.Queue[TtsSegment | None] = asyncio.Queue(MAX_SEGMENTS)
         self.open_segments = 0
         self.waiting = False  # enough audio is ahead
@@ -73,13 +75,17 @@ class Speaker:
 
     def __init__(
         self,
-        tts: Tts,
+        voices: Sequence[Tts],
         output_rate_hz: int,
         now_ms: Callable[[], int],
         post: Post,
         spawn: Callable[..., asyncio.Task[None]],
+        language: str = "en",
+        speech: SpeechConfig = _PLAIN,
+        on_played: Callable[[bytes | None], None] | None = None,
     ) -> None:
-        self._tts, self._now_ms, self._post, self._spawn = tts, now_ms, post, spawn
+        self._voices, self._now_ms, self._post, self._spawn = voices, now_ms, post, spawn
+        self._language, self._speech, self._on_played = language, speech, on_played
         self._rate_hz = output_rate_hz
         self._player = Player(output_rate_hz)
         self._utterance: _Utterance | None = None
@@ -91,10 +97,10 @@ class Speaker:
 
     # ---- what the engine asks --------------------------------------------------------------
 
-    def speak(self, response_id: int, segment_id: int, text: str) -> None:
+    def speak(self, response_id: int, segment_id: int, text: str, voice: int = 0) -> None:
         utterance = self._utterance
         if utterance is None or utterance.response_id != response_id:
-            utterance = self._utterance = _Utterance(response_id)
+            utterance = self._utterance = _Utterance(response_id, self._voices[voice])
             utterance.task = self._spawn(self._run(utterance), f"speak-{response_id}")
         try:
             utterance.texts.put_nowait(TtsSegment(segment_id, text))
@@ -147,6 +153,8 @@ class Speaker:
 
     def read_frame(self) -> bytes | None:
         frame = self._player.read()
+        if self._on_played is not None:
+            self._on_played(frame)
         for event in self._player.progress():
             now_ms, response_id = self._now_ms(), event.response_id
             if isinstance(event, Started):
@@ -175,9 +183,11 @@ class Speaker:
 
     async def _synthesize(self, utterance: _Utterance) -> None:
         current: _SegmentAudio | None = None
-        async for event in self._tts.stream(utterance.segments()):
+        async for event in utterance.tts.stream(utterance.segments()):
             if current is None or current.segment_id != event.segment_id:
-                current = _SegmentAudio(event.segment_id, self._tts.sample_rate_hz, self._rate_hz)
+                current = _SegmentAudio(
+                    event.segment_id, utterance.tts.sample_rate_hz, self._rate_hz
+                )
             if isinstance(event, TtsAudio):
                 await self._take(utterance, current, current.push(event.pcm))
             elif isinstance(event, TtsWords):
@@ -276,7 +286,7 @@ class TextSpeaker:
         self._playing: int | None = None
         self._ended: int | None = None
 
-    def speak(self, response_id: int, segment_id: int, text: str) -> None:
+    def speak(self, response_id: int, segment_id: int, text: str, voice: int = 0) -> None:
         self._post(e.SegmentSynthesized(self._now_ms(), response_id, segment_id, 0))
         if self._playing == response_id:
             self._post(e.PlaybackProgressed(self._now_ms(), response_id, 0))
