@@ -12,15 +12,16 @@ from typing import Any, TypeVar
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.conversation import Conversation
-from antiphon.engine.policy import Phrases, Setup, TurnPolicy
+from antiphon.engine.policy import Phrases, Setup, Speculation, TurnPolicy
 from antiphon.types import Message, Word
 
 T = TypeVar("T", bound=c.Command)
 
 
 def policy(**groups: Any) -> TurnPolicy:
-    """The default policy with some numbers changed: `policy(silence={"check_ins": 1})`."""
-    base = TurnPolicy()
+    """The default policy with some numbers changed: `policy(silence={"check_ins": 1})`. Nothing is
+    prepared before a turn is over, unless the story is about that."""
+    base = TurnPolicy(speculation=Speculation(prepare="nothing"))
     changed = {name: replace(getattr(base, name), **values) for name, values in groups.items()}
     return replace(base, **changed)
 
@@ -29,7 +30,7 @@ class Scenario:
     """One call. `new` has the commands since it was last cleared by an action."""
 
     def __init__(self, setup: Setup | None = None, *, started: bool = True, **changes: Any) -> None:
-        self.setup = replace(setup or Setup(), **changes)
+        self.setup = replace(setup or Setup(policy=policy()), **changes)
         self.conversation = Conversation(self.setup)
         self.now_ms = 0
         self.commands: list[c.Command] = []
@@ -105,7 +106,16 @@ class Scenario:
         self.wait(voiced_ms)
         self.falls_silent()
         self.understood(text, complete=1.0)
-        return self.wait(self.setup.policy.endpointing.min_ms)
+        return self.waits_for_the_end()
+
+    def waits_for_the_end(self) -> list[c.Command]:
+        """Let the pause be as long as it has to be to end the turn."""
+        due = self.conversation.deadline
+        while due is not None and due.reason not in ("end of turn", "overlap"):
+            self.wait(due.at_ms - self.now_ms)
+            due = self.conversation.deadline
+        assert due is not None, "nothing ends this turn"
+        return self.wait(due.at_ms - self.now_ms)
 
     def types(self, text: str) -> list[c.Command]:
         return self.send(e.TextReceived(self.now_ms, text))

@@ -1,7 +1,8 @@
-"""The agent's side of the conversation: one response at a time, from its text to its last word.
+"""The agent's side of the conversation: one response at a time, its text and its tools.
 
-A response is generated in steps (tools in between), spoken in segments, played, and closed in one
-place. Events that belong to a response which is over are dropped in one place, `_live`.
+A response is generated in steps, tools in between, and spoken by `voice_turn`. An answer may be
+*prepared* before the caller's turn is over: it is written, and its first segment voiced, but
+nothing of it is heard, no tool runs and history does not know of it until it is adopted.
 """
 
 from __future__ import annotations
@@ -10,77 +11,78 @@ from antiphon.engine import events as e
 from antiphon.engine.commands import (
     CallTool,
     CancelGeneration,
-    EndCall,
     EndSynthesis,
-    FlushAudio,
-    PlayAudio,
-    ReportHeard,
-    ReportLatency,
     ReportResponse,
-    ResumeAudio,
+    ReportSpeculation,
     StartGeneration,
-    SynthesizeText,
 )
 from antiphon.engine.floor import Floor
-from antiphon.engine.overlap import Overlap
-from antiphon.engine.response import Pace, Response, ResponseState
+from antiphon.engine.history import LATE_TOOL
+from antiphon.engine.overlap import Overlap, words_of
+from antiphon.engine.response import Draft, Response, ResponseState
 from antiphon.engine.user_turn import Phase
+from antiphon.engine.voice_turn import VoiceTurn
 from antiphon.errors import IllegalEvent
 from antiphon.types import END_CALL_TOOL, ToolCall
-
-_VOICE_FAILURES = 2
 
 
 class AgentTurn:
     """Responses and tools. See the module."""
 
     __slots__ = (
+        "_failures",
         "_floor",
+        "_llm",
         "_next_response",
-        "_pace",
         "_phrase_uses",
-        "_voice_failures",
+        "_voice",
         "open_tools",
-        "rest",
-        "rest_end",
+        "prepared_count",
         "to_say",
         "unreported",
     )
 
-    def __init__(self, floor: Floor) -> None:
-        self._floor = floor
+    def __init__(self, floor: Floor, voice: VoiceTurn) -> None:
+        self._floor, self._voice = floor, voice
         self._next_response = 1
         self._phrase_uses: dict[tuple[str, ...], int] = {}
+        self._failures = 0  # answers in a row that no LLM gave
+        self._llm = 0  # the one that worked last
         self.open_tools: dict[str, int] = {}  # of all responses: when each is given up
-        self.unreported = False  # a tool came back that no generation has seen
+        self.prepared_count = 0  # for the turn under way
+        self.unreported = ""  # why the LLM has to go on without a word from the caller
         self.to_say = ""  # as soon as nobody speaks
-        # What is left of an answer whose voice failed, and why to hang up after it.
-        self.rest = self.rest_end = ""
-        self._voice_failures = 0
-        self._pace = Pace()
 
     # ---- what the conversation asks for ----------------------------------------------------
 
-    def answer(self, turn_id: int | None, speech_end_ms: int) -> None:
-        """Answer a turn, or (None) go on after a tool came back late."""
-        if turn_id is None:
-            self._floor.history.add_late_note()
+    def answer(self, turn_id: int, speech_end_ms: int, text: str) -> None:
+        """Answer a turn."""
         # What a failing voice still owed belongs to a turn that is over.
-        self.rest = self.rest_end = ""
+        self._voice.rest = self._voice.rest_end = ""
+        prepared = self._floor.prepared
+        if prepared is not None and prepared.draft_of(words_of(text)):
+            self._adopt(prepared, speech_end_ms)
+            return
         self._generate(self._open(turn_id, speech_end_ms))
+
+    def go_on(self) -> None:
+        """Answer without a word from the caller: there is something to tell."""
+        self._floor.history.add_note(self.unreported)
+        self._generate(self._open(None, self._floor.now_ms))
 
     def say(
         self,
         text: str,
         *,
-        interruptible: bool = True,
+        protected: bool = False,
         speech_end_ms: int | None = None,
         end_call: str = "",
     ) -> None:
         """Say a sentence of the agent's own."""
         floor = self._floor
         response = self._open(None, floor.now_ms if speech_end_ms is None else speech_end_ms)
-        response.interruptible = interruptible
+        if protected:
+            response.manner = "protected"
         response.end_call_reason = end_call
         response.step = 0
         floor.history.add_step(response.response_id)
@@ -97,37 +99,50 @@ class AgentTurn:
         self._phrase_uses[phrases] = use + 1
         return phrases[use % len(phrases)] if phrases else ""
 
-    def stop(self, reason: str, status: str = "cancelled") -> None:
-        """Stop the response: nothing more of it leaves. Its tools go on."""
-        floor, response = self._floor, self._floor.response
-        if response is None or response.state is ResponseState.FLUSHING:
-            return
-        if response.generating:
-            floor.out.append(CancelGeneration(response.response_id))
-            response.generating = False
-        response.close_status, response.close_reason = status, reason
-        if response.segments:
-            floor.out.append(FlushAudio(response.response_id))
-        floor.overlap = Overlap.NONE
-        if response.play_requested:
-            response.state, response.flushed_ms = ResponseState.FLUSHING, floor.now_ms
-        else:
-            self.close(response)
+    # ---- before the turn is over -----------------------------------------------------------
 
-    def abandon(self, reason: str) -> None:
-        """The line is gone: close what is under way with what is known to have been heard."""
-        self.stop(reason)
-        if self._floor.response is not None:
-            self.close(self._floor.response)
+    def prepare(self, text: str) -> None:
+        """Begin the answer to these words, which may be all that the caller says."""
+        floor, user = self._floor, self._floor.user
+        response = self._new(user.turn_id, user.speech_end_ms)
+        response.draft = Draft(words_of(text), text)
+        floor.prepared = response
+        self.prepared_count += 1
+        self._start(response)
 
-    def play_if_ready(self) -> None:
-        """Let the response be heard, once there is audio and nobody withholds it."""
-        floor, response = self._floor, self._floor.response
-        if response is None or response.play_requested or floor.overlap is Overlap.HELD:
-            return
-        if response.first_audio_ms is not None:
-            response.play_requested = True
-            floor.out.append(PlayAudio(response.response_id))
+    def drop_prepared(self) -> None:
+        """The prepared answer is for nothing; no trace of it remains."""
+        prepared = self._floor.prepared
+        if prepared is not None:
+            self._voice.silence(prepared)
+            self._floor.prepared = None
+            self._report_speculation(prepared, "dropped")
+
+    def _adopt(self, response: Response, speech_end_ms: int) -> None:
+        """The turn ended with the words that the answer was prepared for."""
+        floor, draft = self._floor, response.draft
+        assert draft is not None
+        self._report_speculation(response, "adopted")
+        floor.prepared, response.draft = None, None
+        response.committed_ms, response.speech_end_ms = floor.now_ms, speech_end_ms
+        response.quiet_from_ms = speech_end_ms
+        self._enter(response)
+        floor.history.add_step(response.response_id)
+        floor.history.add_text(response.response_id, draft.written)
+        for segment in draft.waiting:
+            self._voice.speak(response, segment)
+        for wanted in draft.wanted:
+            self._run_tool(response, wanted)
+        if not response.generating:
+            self._after_writing(response)
+        self._voice.play_if_ready()
+
+    def _report_speculation(self, response: Response, outcome: str) -> None:
+        assert response.draft is not None
+        voiced = sum(len(segment.text) for segment in response.segments)
+        self._floor.out.append(
+            ReportSpeculation(response.response_id, outcome, len(response.draft.written), voiced)
+        )
 
     # ---- text ------------------------------------------------------------------------------
 
@@ -139,16 +154,23 @@ class AgentTurn:
         response.progress_ms = self._floor.now_ms
         if response.first_text_ms is None:
             response.first_text_ms = self._floor.now_ms
+        response.step_has_text = True
         self._write(response, event.text)
 
     def on_tool_requested(self, event: e.ToolRequested) -> None:
         """The LLM asks for a tool: run it, once."""
-        floor, response = self._floor, self._generating(event.response_id)
+        response = self._generating(event.response_id)
         if response is None or event.tool_call_id in response.step_tools:
             return
-        response.progress_ms = floor.now_ms
+        response.progress_ms = self._floor.now_ms
         response.step_tools.add(event.tool_call_id)
-        call_id = event.tool_call_id
+        if response.draft is not None:
+            response.draft.wanted.append(event)
+        else:
+            self._run_tool(response, event)
+
+    def _run_tool(self, response: Response, event: e.ToolRequested) -> None:
+        floor, call_id = self._floor, event.tool_call_id
         while floor.history.knows_tool_call(call_id):
             call_id += "+"  # the LLM used this id before, for something else
         call = ToolCall(call_id, event.name, event.arguments)
@@ -172,13 +194,32 @@ class AgentTurn:
             return
         response.generating = False
         self._flush_text(response)
+        if response.draft is None:
+            self._after_writing(response)
+
+    def _after_writing(self, response: Response) -> None:
+        self._failures = 0
         if not response.open_tools:
             self._after_step(response)
 
     def on_generation_failed(self, event: e.GenerationFailed) -> None:
-        """Say so, after what was written before."""
+        """Try the next LLM, or say so, after what was written before."""
         response = self._generating(event.response_id)
-        if response is not None:
+        if response is None:
+            return
+        response.generating = False
+        self.generation_failed(response)
+
+    def generation_failed(self, response: Response) -> None:
+        """The LLM is not writing any more. Another one begins where nothing was written yet."""
+        begun = response.step_has_text or bool(response.step_tools)
+        response.tries += 1
+        if response.draft is not None:
+            self.drop_prepared()
+        elif not begun and response.tries < self._floor.setup.llms:
+            self._llm = (self._llm + 1) % self._floor.setup.llms
+            self._start(response)
+        else:
             self.fail(response)
 
     def on_tool_completed(self, event: e.ToolCompleted) -> None:
@@ -186,8 +227,9 @@ class AgentTurn:
         if self.open_tools.pop(event.tool_call_id, None) is None:
             return
         floor, response = self._floor, self._floor.response
+        self.drop_prepared()  # it was prepared without this
         floor.history.set_output(event.tool_call_id, event.output)
-        self.unreported = True
+        self.unreported = LATE_TOOL
         if response is None or event.tool_call_id not in response.open_tools:
             return
         response.open_tools.discard(event.tool_call_id)
@@ -195,46 +237,76 @@ class AgentTurn:
         if not response.generating and not response.open_tools and not flushing:
             self._after_step(response)
 
+    def on_tool_lost(self, call_id: str, output: str) -> None:
+        """The result of a tool will never come."""
+        del self.open_tools[call_id]
+        self._floor.history.set_output(call_id, output)
+        self.unreported = LATE_TOOL
+
     def _generating(self, response_id: int) -> Response | None:
-        response = self._live(response_id)
+        response = self._voice.live(response_id)
         return response if response is not None and response.generating else None
 
+    def _new(self, turn_id: int | None, speech_end_ms: int) -> Response:
+        manner = self._floor.policy.interruption.speech
+        response = self._voice.open(self._next_response, turn_id, speech_end_ms, manner)
+        self._next_response += 1
+        return response
+
     def _open(self, turn_id: int | None, speech_end_ms: int) -> Response:
+        self.drop_prepared()
+        response = self._new(turn_id, speech_end_ms)
+        self._enter(response)
+        return response
+
+    def _enter(self, response: Response) -> None:
+        """The response is the one under way from now on."""
         floor = self._floor
         if floor.response is not None:
             raise IllegalEvent("a response while another one is under way")
-        response = Response(self._next_response, turn_id, floor.now_ms, speech_end_ms, self._pace)
-        self._next_response += 1
         floor.response = response
         # Somebody who speaks on already (noise, or a typed turn) stops it only with words.
         floor.overlap = Overlap.NONE if floor.user.phase is Phase.IDLE else Overlap.PATIENT
         floor.out.append(ReportResponse(response.response_id, "in_progress"))
-        return response
 
     def _generate(self, response: Response) -> None:
-        response.step += 1
-        response.step_has_tools = False
-        response.step_tools.clear()
-        response.generating = True
-        response.progress_ms = self._floor.now_ms
-        self.unreported = False
+        self.unreported = ""
         self._floor.history.add_step(response.response_id)
-        self._floor.out.append(StartGeneration(response.response_id))
+        self._start(response)
+
+    def _start(self, response: Response) -> None:
+        response.begin_step(self._floor.now_ms)
+        self._floor.out.append(StartGeneration(response.response_id, self._llm))
 
     def _after_step(self, response: Response) -> None:
         if not response.step_has_tools:
             self._finish(response)
         elif response.step + 1 < self._floor.policy.dead_air.tool_rounds:
+            response.step += 1
             self._generate(response)
         else:
             self.fail(response)
 
+    def stalled(self) -> None:
+        """The LLM under way gives no sign any more."""
+        response = self._floor.response
+        assert response is not None
+        self._floor.out.append(CancelGeneration(response.response_id))
+        response.generating = False
+        self.generation_failed(response)
+
     def fail(self, response: Response) -> None:
-        """The rest of the answer will not come: say so."""
+        """The rest of the answer will not come: say so, and give up when that goes on."""
+        phrases, limit = self._floor.setup.phrases, self._floor.policy.dead_air.llm_failures
         response.generating = False
         response.open_tools.clear()
         self._flush_text(response)
-        self._write(response, " " + self._floor.setup.phrases.llm_failed)
+        self._failures += 1
+        if self._failures >= limit and not response.end_call_reason:
+            response.end_call_reason = "the language model failed"
+            self._write(response, " " + phrases.llm_gone)
+        else:
+            self._write(response, " " + phrases.llm_failed)
         self._finish(response)
 
     def _finish(self, response: Response) -> None:
@@ -247,154 +319,28 @@ class AgentTurn:
             )
             self._flush_text(response)
         if not response.segments:
-            self.close(response)
+            self._voice.close(response)
             return
         response.synthesis_ended = True
         self._floor.out.append(EndSynthesis(response.response_id))
 
     def _write(self, response: Response, text: str) -> None:
-        self._floor.history.add_text(response.response_id, text)
+        if response.draft is not None:
+            response.draft.written += text
+        else:
+            self._floor.history.add_text(response.response_id, text)
         for segment in response.segmenter.push(text):
-            self.speak(response, segment)
+            self._speak(response, segment)
 
     def _flush_text(self, response: Response) -> None:
         for segment in response.segmenter.flush():
-            self.speak(response, segment)
+            self._speak(response, segment)
 
-    # ---- voice -----------------------------------------------------------------------------
-
-    def speak(self, response: Response, text: str) -> None:
-        """Give a segment to the voice."""
-        response.signs_of_life = 0
-        segment_id = response.add_segment(text, self._floor.now_ms)
-        self._floor.out.append(SynthesizeText(response.response_id, segment_id, text))
-
-    def on_audio(self, event: e.AudioSynthesized) -> None:
-        """More audio of a segment."""
-        response = self._voiced(event.response_id, event.segment_id)
-        if response is not None:
-            self._add_audio(response, event.segment_id, event.duration_ms)
-
-    def on_segment(self, event: e.SegmentSynthesized) -> None:
-        """A segment is whole."""
-        response = self._voiced(event.response_id, event.segment_id)
-        if response is not None:
-            response.finish_segment(event.segment_id, event.duration_ms, event.words)
-            self._add_audio(response, event.segment_id, event.duration_ms)
-
-    def _add_audio(self, response: Response, segment_id: int, duration_ms: int) -> None:
-        response.add_audio(segment_id, duration_ms, self._floor.now_ms)
-        if response.state is ResponseState.WAITING and response.played_ms < response.audio_ms:
-            response.state = ResponseState.SPEAKING
-        self.play_if_ready()
-
-    def on_synthesis_failed(self, event: e.SynthesisFailed) -> None:
-        """The voice broke off."""
-        if self._live(event.response_id) is not None:
-            self.voice_failed()
-
-    def voice_failed(self) -> None:
-        """Try once more with what was not heard; a voice that fails twice ends the call, because
-        nothing can be said any more."""
-        response = self._floor.response
-        assert response is not None
-        self._voice_failures += 1
-        rest, ending = response.unheard(), response.end_call_reason
-        self.stop("voice", status="failed")
-        if self._voice_failures >= _VOICE_FAILURES:
-            self.end_call("the voice failed")
-        elif ending and not rest:
-            self.end_call(ending)
+    def _speak(self, response: Response, segment: str) -> None:
+        """A prepared answer has no more than its first segment voiced: the rest would cost."""
+        draft = response.draft
+        voiced = self._floor.policy.speculation.prepare == "voice" and not response.segments
+        if draft is not None and not voiced:
+            draft.waiting.append(segment)
         else:
-            self.rest, self.rest_end = rest, ending
-
-    def _voiced(self, response_id: int, segment_id: int) -> Response | None:
-        response = self._live(response_id)
-        if response is not None and not 0 <= segment_id < len(response.segments):
-            raise IllegalEvent(f"audio for segment {segment_id} that was not asked for")
-        return response
-
-    # ---- playback --------------------------------------------------------------------------
-
-    def on_playback_started(self, event: e.PlaybackStarted) -> None:
-        """The first sound."""
-        floor, response = self._floor, self._live(event.response_id)
-        if response is None or response.audible:
-            return
-        if not response.play_requested:
-            raise IllegalEvent("playback of audio that was not let go")
-        response.state = ResponseState.SPEAKING
-        response.started_ms = response.quiet_from_ms = floor.now_ms
-        if response.turn_id is not None:
-            parts, total_ms = response.latency(), floor.now_ms - response.speech_end_ms
-            floor.out.append(ReportLatency(response.turn_id, response.response_id, total_ms, parts))
-
-    def on_playback_progressed(self, event: e.PlaybackProgressed) -> None:
-        """So much was heard."""
-        response = self._live(event.response_id)
-        if response is None or not response.audible:
-            return
-        response.played(event.played_ms, self._floor.now_ms)
-        waiting = response.played_ms >= response.audio_ms and response.unfinished
-        response.state = ResponseState.WAITING if waiting else ResponseState.SPEAKING
-        self._report_heard(response)
-
-    def on_playback_ended(self, event: e.PlaybackEnded) -> None:
-        """All was heard."""
-        response = self._live(event.response_id)
-        if response is None or not response.audible or not response.synthesis_ended:
-            return
-        response.played(response.audio_ms, self._floor.now_ms)
-        self.close(response)
-
-    def on_playback_flushed(self, event: e.PlaybackFlushed) -> None:
-        """The player confirms: this much was heard, and nothing more will be."""
-        response = self._floor.response
-        if response is None or response.response_id != event.response_id:
-            return
-        if response.state is ResponseState.FLUSHING:
-            response.played(event.played_ms, self._floor.now_ms)
-            self.close(response)
-
-    def _report_heard(self, response: Response) -> None:
-        if response.heard_count() > response.reported_words:
-            words = response.heard().split()
-            text = " ".join(words[response.reported_words :])
-            response.reported_words = len(words)
-            self._floor.out.append(ReportHeard(response.response_id, text))
-
-    # ---- the end of a response -------------------------------------------------------------
-
-    def _live(self, response_id: int) -> Response | None:
-        """The response, when it is under way and was not stopped: the one place where late
-        results are dropped."""
-        response = self._floor.response
-        if response is None or response.response_id != response_id:
-            return None
-        return None if response.state is ResponseState.FLUSHING else response
-
-    def close(self, response: Response) -> None:
-        """The response is over: the one place where it ends, however it ended."""
-        floor = self._floor
-        self._report_heard(response)
-        completed = response.close_status == "completed"
-        floor.history.close(response.response_id, response.heard_steps(), interrupted=not completed)
-        floor.out.append(
-            ReportResponse(
-                response.response_id, response.close_status, response.heard(), response.close_reason
-            )
-        )
-        floor.response = None
-        if floor.overlap in (Overlap.DUCKED, Overlap.PAUSED):
-            floor.out.append(ResumeAudio())
-        floor.overlap = Overlap.NONE
-        floor.idle_from_ms = floor.now_ms
-        if completed:
-            self._voice_failures = 0
-            if response.end_call_reason and floor.user.phase is Phase.IDLE:
-                self.end_call(response.end_call_reason)
-
-    def end_call(self, reason: str) -> None:
-        """Hang up."""
-        self._floor.ending = True
-        self._floor.out.append(EndCall(reason))
+            self._voice.speak(response, segment)

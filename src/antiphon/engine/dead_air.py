@@ -12,12 +12,13 @@ from functools import partial
 
 from antiphon.engine import events as e
 from antiphon.engine.agent_turn import AgentTurn
-from antiphon.engine.commands import CancelGeneration
 from antiphon.engine.floor import Floor
 from antiphon.engine.overlap import Overlap
+from antiphon.engine.phrase import Expected, expected_after
 from antiphon.engine.response import Response, ResponseState
 from antiphon.engine.spoken_text import speakable
 from antiphon.engine.user_turn import Phase
+from antiphon.engine.voice_turn import VoiceTurn
 
 TOOL_TIMED_OUT = '{"error": "the tool took too long"}'
 
@@ -33,11 +34,18 @@ Due = tuple[int, str, Callable[[], None]]
 class DeadAir:
     """The agent's deadlines. See the module."""
 
-    __slots__ = ("_agent", "_floor", "check_ins")
+    __slots__ = ("_agent", "_floor", "_voice", "check_ins", "granted")
 
-    def __init__(self, floor: Floor, agent: AgentTurn) -> None:
-        self._floor, self._agent = floor, agent
+    def __init__(self, floor: Floor, agent: AgentTurn, voice: VoiceTurn) -> None:
+        self._floor, self._agent, self._voice = floor, agent, voice
         self.check_ins = 0  # since the caller last did something
+        self.granted = False  # the caller asked for a moment
+
+    def caller_acted(self) -> None:
+        """The caller is there."""
+        self._floor.idle_from_ms = self._floor.now_ms
+        self.check_ins = 0
+        self.granted = False
 
     def deadlines(self, due: list[Due]) -> None:
         """Add when the agent's side wants to look again, why, and what happens then."""
@@ -57,7 +65,7 @@ class DeadAir:
     def _response_deadlines(self, response: Response, due: list[Due]) -> None:
         policy, overlap = self._floor.policy.dead_air, self._floor.overlap
         if response.generating:
-            due.append((response.progress_ms + policy.llm_deadline_ms, "LLM", self._llm_stalled))
+            due.append((self._llm_due_ms(response), "LLM", self._agent.stalled))
         if overlap in (Overlap.HELD, Overlap.PAUSED):
             return
         if response.played_ms < response.audio_ms:
@@ -65,7 +73,7 @@ class DeadAir:
             due.append((since_ms + policy.playback_deadline_ms, "playback", self._line_dead))
         elif response.voice_busy:
             since_ms = max(response.voice_progress_ms, response.quiet_from_ms)
-            due.append((since_ms + policy.tts_deadline_ms, "voice", self._agent.voice_failed))
+            due.append((since_ms + policy.tts_deadline_ms, "voice", self._voice.failed))
         elif response.synthesis_ended:
             at_ms = response.quiet_from_ms + policy.playback_deadline_ms
             due.append((at_ms, "playback end", self._give_up_waiting))
@@ -77,41 +85,52 @@ class DeadAir:
     def _idle_deadlines(self, due: list[Due], over_ms: int) -> None:
         floor = self._floor
         due.append((over_ms, "longest call", self._say_too_long))
-        if self._agent.rest:
+        if self._voice.rest:
             due.append((floor.now_ms, "rest of an answer", self._say_rest))
         elif self._agent.to_say:
             due.append((floor.now_ms, "own sentence", self._say_own))
         elif self._agent.unreported:
             due.append((floor.now_ms, "late tool", self._tell_late))
         elif not self._agent.open_tools:
-            wait_ms = floor.policy.silence.check_in_ms
-            due.append((floor.idle_from_ms + wait_ms, "silence", self._check_in))
+            due.append((floor.idle_from_ms + self._patience_ms(), "silence", self._check_in))
+
+    def _llm_due_ms(self, response: Response) -> int:
+        """When the LLM is given up: sooner for its first piece, where there is another one."""
+        policy, floor = self._floor.policy.dead_air, self._floor
+        first = not response.step_has_text and response.tries + 1 < floor.setup.llms
+        wait_ms = policy.llm_deadline_ms
+        return response.progress_ms + (min(policy.llm_first_ms, wait_ms) if first else wait_ms)
+
+    def _patience_ms(self) -> int:
+        """How long the caller may be silent: longer when they asked for it, or have to look
+        something up."""
+        silence, floor = self._floor.policy.silence, self._floor
+        if self.granted:
+            return max(silence.hold_ms, silence.check_in_ms)
+        expected = expected_after(floor.last_words, floor.language)
+        if expected in (Expected.DIGITS, Expected.SPELLING):
+            return silence.check_in_ms * 3 // 2
+        return silence.check_in_ms
 
     def _give_up_waiting(self) -> None:
         response = self._floor.response
         assert response is not None
-        self._agent.close(response)
+        self._voice.close(response)
 
     def _call_too_long(self) -> None:
-        self._agent.end_call(_TOO_LONG)
+        self._voice.end_call(_TOO_LONG)
 
     def _say_too_long(self) -> None:
         self._say_goodbye(_TOO_LONG)
 
     def _tell_late(self) -> None:
-        self._agent.answer(None, self._floor.now_ms)
+        self._agent.go_on()
 
     def _tool_timed_out(self, call_id: str) -> None:
         self._agent.on_tool_completed(e.ToolCompleted(self._floor.now_ms, call_id, TOOL_TIMED_OUT))
 
-    def _llm_stalled(self) -> None:
-        response = self._floor.response
-        assert response is not None
-        self._floor.out.append(CancelGeneration(response.response_id))
-        self._agent.fail(response)
-
     def _line_dead(self) -> None:
-        self._agent.end_call("the line is dead")
+        self._voice.end_call("the line is dead")
 
     def _fill(self) -> None:
         floor, response = self._floor, self._floor.response
@@ -120,7 +139,7 @@ class DeadAir:
         signs = response.signs_of_life
         text = speakable(self._agent.next_phrase(phrases.progress if signs else phrases.filler))
         if text:
-            self._agent.speak(response, text)
+            self._voice.speak(response, text)
         else:
             response.quiet_from_ms = floor.now_ms  # an agent that likes to be silent
         response.signs_of_life = signs + 1
@@ -130,8 +149,8 @@ class DeadAir:
         self._agent.say(text)
 
     def _say_rest(self) -> None:
-        text, ending = self._agent.rest, self._agent.rest_end
-        self._agent.rest = self._agent.rest_end = ""
+        text, ending = self._voice.rest, self._voice.rest_end
+        self._voice.rest = self._voice.rest_end = ""
         self._agent.say(text, end_call=ending)
 
     def _check_in(self) -> None:
@@ -140,6 +159,7 @@ class DeadAir:
             self._say_goodbye("silence")
             return
         self.check_ins += 1
+        self.granted = False
         self._agent.say(self._agent.next_phrase(phrases.check_in))
 
     def _say_goodbye(self, reason: str) -> None:

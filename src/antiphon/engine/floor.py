@@ -11,6 +11,7 @@ from itertools import product
 
 from antiphon.engine.commands import Command
 from antiphon.engine.history import History
+from antiphon.engine.language import language_of
 from antiphon.engine.overlap import Overlap
 from antiphon.engine.policy import Setup, TurnPolicy
 from antiphon.engine.response import Response, ResponseState
@@ -30,16 +31,24 @@ class Floor:
     """Who has it."""
 
     __slots__ = (
+        "answered_end_ms",
         "answered_text",
+        "echo",
         "ended",
         "ending",
         "history",
         "idle_from_ms",
+        "language",
         "last_joint",
+        "last_sound_ms",
+        "last_words",
+        "level_db",
         "now_ms",
         "out",
         "overlap",
+        "own_level_db",
         "policy",
+        "prepared",
         "response",
         "setup",
         "started",
@@ -56,12 +65,23 @@ class Floor:
         self.started = False
         self.ending = False  # EndCall was said
         self.ended = False
-        self.user = UserTurn(setup.policy.endpointing, self.out)
+        self.language = language_of(setup.language)
+        self.user = UserTurn(
+            setup.policy.endpointing, self.language, self.out, predicts=setup.detects_turns
+        )
         self.response: Response | None = None
+        self.prepared: Response | None = None  # for a turn that may be over; never heard as such
         self.overlap = Overlap.NONE
         self.last_joint: tuple[Phase, ResponseState | None, Overlap] | None = None
         self.history = History()
         self.answered_text = ""  # words of the turn that was committed last
+        self.answered_end_ms = 0  # its last sound
+        self.last_words = ""  # the agent's, of the response that was heard last
+        self.last_sound_ms = 0  # its end
+        # The caller's newest sound while the agent sounded; and the caller's own level.
+        self.level_db: float | None = None
+        self.own_level_db: float | None = None
+        self.echo = 0.0
         self.idle_from_ms = 0  # since when nobody has done anything
 
 

@@ -11,7 +11,12 @@ from antiphon.types import Message, ToolCall
 STILL_RUNNING = '{"status": "still running"}'
 """What the LLM is shown as the output of a tool that has not come back."""
 LATE_TOOL = "A tool has come back since your last answer. Tell the caller its result."
-"""What the LLM is told when it is asked to go on without a word from the caller."""
+"""What the LLM is told when a tool came back after the answer that had to do without it: its output
+stands where it was called, and the caller does not know it yet."""
+CUT_OFF = "The line was cut off while you were answering. Go on with your answer."
+"""What the LLM is told when its answer was lost in the middle."""
+LOST_TOOL = '{"error": "the call was cut off while the tool ran; it may have done its work"}'
+"""The output of a tool whose result was lost: nobody knows, and it must not run twice."""
 
 
 class _User:
@@ -88,10 +93,9 @@ class History:
         output = self._outputs[call.tool_call_id] = _Output(call.tool_call_id)
         self._items.append(output)
 
-    def add_late_note(self) -> None:
-        """A tool came back after the answer that had to do without it: its output stands where
-        it was called, and this says that the caller does not know it yet."""
-        self._items.append(_Note(LATE_TOOL))
+    def add_note(self, text: str) -> None:
+        """Tell the LLM why it is asked to go on without a word from the caller."""
+        self._items.append(_Note(text))
 
     def knows_tool_call(self, tool_call_id: str) -> bool:
         """Whether this id was used before in the call."""
@@ -111,8 +115,9 @@ class History:
             audible = [step for step in steps if step.text]
             (audible or steps)[-1].interrupted = True
 
-    def messages(self) -> tuple[Message, ...]:
-        """The conversation as messages, oldest first, without a system message."""
+    def messages(self, pending: str = "") -> tuple[Message, ...]:
+        """The conversation as messages, oldest first, without a system message; `pending`: what the
+        caller has said of a turn that is not over."""
         result: list[Message] = []
         for item in self._items:
             if isinstance(item, _User):
@@ -127,6 +132,8 @@ class History:
             else:
                 output = STILL_RUNNING if item.text is None else item.text
                 result.append(Message("tool", output, (), item.tool_call_id))
+        if pending:
+            result.append(Message("user", pending))
         return tuple(result)
 
     def _newest(self, response_id: int) -> _Step:

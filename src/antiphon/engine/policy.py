@@ -95,7 +95,10 @@ class Interruption:
         -18.0, -60.0, 0.0, "Gain of the agent's voice from the caller's onset on."
     )
     pause_ms: int = _number(
-        900, 0, 5000, "Caller's near speech without a word understood after which the agent pauses."
+        1200,
+        0,
+        5000,
+        "Caller's near speech without a word understood after which the agent pauses.",
     )
     min_words_ms: int = _number(
         120, 0, 2000, "Caller's speech before recognised words may stop the agent."
@@ -143,6 +146,9 @@ class DeadAir:
     progress_ms: int = _number(6000, 1000, 60000, "Silence between further signs of life.")
     llm_deadline_ms: int = _number(
         8000, 500, 120000, "Longest wait for the LLM's next piece of text."
+    )
+    llm_first_ms: int = _number(
+        1500, 200, 60000, "Longest wait for the LLM's first piece of text, where it has a fallback."
     )
     tts_deadline_ms: int = _number(
         1500, 300, 30000, "Longest wait for the voice's next piece of audio."

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from enum import Enum
 
+from antiphon.engine.events import ToolRequested
 from antiphon.engine.spoken_text import Segmenter
 from antiphon.types import Word
+
+_LAST_WORDS, _NEXT_WORDS = 30, 8
 
 
 class ResponseState(Enum):
@@ -83,6 +86,19 @@ class Segment:
         return max(self.duration_ms, self._pace.expected_ms(self.text))
 
 
+class Draft:
+    """What is kept of an answer that is prepared for words which may not be all: its text, the
+    segments that wait to be voiced, and the tools that it wants."""
+
+    __slots__ = ("text", "waiting", "wanted", "words", "written")
+
+    def __init__(self, words: list[str], text: str) -> None:
+        self.words, self.text = words, text  # of the caller
+        self.written = ""
+        self.waiting: list[str] = []
+        self.wanted: list[ToolRequested] = []
+
+
 class Response:
     """State of one response; the conversation decides, this keeps the books."""
 
@@ -93,13 +109,14 @@ class Response:
         "close_reason",
         "close_status",
         "committed_ms",
+        "draft",
         "end_call_reason",
         "first_audio_ms",
         "first_segment_ms",
         "first_text_ms",
         "flushed_ms",
         "generating",
-        "interruptible",
+        "manner",
         "open_tools",
         "play_requested",
         "played_ms",
@@ -114,11 +131,14 @@ class Response:
         "started_ms",
         "state",
         "step",
+        "step_has_text",
         "step_has_tools",
         "step_tools",
         "synthesis_ended",
         "tools_called",
+        "tries",
         "turn_id",
+        "voice",
         "voice_progress_ms",
     )
 
@@ -133,20 +153,23 @@ class Response:
         self.response_id, self.turn_id = response_id, turn_id
         self._pace = pace
         self.state = ResponseState.PENDING
-        self.interruptible = True
+        self.manner = "interruptible"  # or patient, or protected: see policy.Interruption
+        self.draft: Draft | None = None  # while it is only prepared
         self.end_call_reason = ""  # hang up once it has been heard
         self.close_status, self.close_reason = "completed", ""  # when it is closed
         self.flushed_ms = 0  # when it was stopped
         # Text.
         self.generating = False
-        self.step = -1
-        self.step_has_tools = False
+        self.step = 0
+        self.tries = 0  # LLMs that failed at it
+        self.step_has_text = self.step_has_tools = False
         self.segmenter = Segmenter()
         self.open_tools: set[str] = set()
         self.tools_called = False  # any, in any step
         self.step_tools: set[str] = set()  # the LLM's ids in this step
         self.progress_ms = at_ms  # when the LLM last gave a sign
         # Voice.
+        self.voice = 0  # which one speaks
         self.segments: list[Segment] = []
         self.synthesis_ended = False
         self.voice_progress_ms = at_ms  # when the voice last gave a sign
@@ -171,6 +194,22 @@ class Response:
         return self.started_ms is not None
 
     @property
+    def protected(self) -> bool:
+        """Whether it is heard to its end, whatever the caller says."""
+        return self.manner == "protected"
+
+    def draft_of(self, words: list[str]) -> bool:
+        """Whether it was prepared for these words."""
+        return self.draft is not None and self.draft.words == words
+
+    def begin_step(self, at_ms: int) -> None:
+        """The LLM begins to write."""
+        self.step_has_text = self.step_has_tools = False
+        self.step_tools.clear()
+        self.generating = True
+        self.progress_ms = at_ms
+
+    @property
     def voice_busy(self) -> bool:
         """Whether the voice still owes audio."""
         return any(not s.whole for s in self.segments)
@@ -189,7 +228,7 @@ class Response:
         """Note a segment given to the voice; return its id."""
         if not self.voice_busy:
             self.voice_progress_ms = at_ms
-        self.segments.append(Segment(text, max(self.step, 0), self._pace))
+        self.segments.append(Segment(text, self.step, self._pace))
         if self.first_segment_ms is None:
             self.first_segment_ms = at_ms
         return len(self.segments) - 1
@@ -248,6 +287,12 @@ class Response:
         """What was given to the voice and not heard."""
         words = [word for segment in self.segments for word in segment.written]
         return " ".join(words[self.heard_count() :])
+
+    def last_words(self) -> str:
+        """What was heard of it last, and what comes next: the words that may come back as echo."""
+        words = [word for segment in self.segments for word in segment.written]
+        count = self.heard_count()
+        return " ".join(words[max(0, count - _LAST_WORDS) : count + _NEXT_WORDS])
 
     def asked(self) -> bool:
         """Whether the caller has (nearly) heard a question at its end."""
