@@ -1,11 +1,18 @@
-"""How long a pause must be to end the caller's turn: a continuous function of all that is known."""
+"""How long a pause must be to end the caller's turn: a continuous function of all that is known.
+
+Each clue is a probability that the caller is done. They are added as log-odds, each with the weight
+that it deserves; the sum gives the wait, from `max_ms` (surely not done) by `unknown_ms` (even) to
+`min_ms` (surely done).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp
 
 from antiphon.engine.language import Language
-from antiphon.engine.phrase import Expected
+from antiphon.engine.phrase import Expected, log_odds, read
 from antiphon.engine.policy import Endpointing
 
 
@@ -26,12 +33,48 @@ class Clues:
     pauses_ms: tuple[int, ...] = ()
 
 
+_WORDS_WEIGHT = 1.0
+_RECOGNISER_WEIGHT = 1.0
+_SOUND_WEIGHT = 0.6
+_EAGER = 1.5  # log-odds
+_FINAL = 6.0
+_REMEMBERED = 8
+_NOTICED_LATE_MS = 100  # a voice that returns is known of so much later
+
+
 def wait_ms(clues: Clues, policy: Endpointing, language: Language) -> int:
     """How long the pause must be."""
-    complete = clues.complete
-    if complete is None or not clues.text:
-        return policy.unknown_ms
-    if complete >= 0.5:
-        share = (complete - 0.5) * 2
-        return round(policy.unknown_ms + (policy.min_ms - policy.unknown_ms) * share)
-    return round(policy.max_ms + (policy.unknown_ms - policy.max_ms) * complete * 2)
+    done = likelihood(clues, language)
+    if done >= 0.5:
+        wait = policy.unknown_ms + (policy.min_ms - policy.unknown_ms) * (done - 0.5) * 2
+    else:
+        wait = policy.max_ms + (policy.unknown_ms - policy.max_ms) * done * 2
+    habit = _habit_ms(clues.pauses_ms[-_REMEMBERED:])
+    wait += policy.habit * (1 - done) * max(0.0, min(habit, 2.0 * policy.max_ms) - wait)
+    return round(wait)
+
+
+def likelihood(clues: Clues, language: Language) -> float:
+    """How likely the caller is done, 0 to 1; 0.5 when nothing is known."""
+    odds = 0.0
+    words = read(clues.text, clues.expected, language).complete
+    if words is not None:
+        odds += _WORDS_WEIGHT * log_odds(words)
+        if clues.complete is not None:
+            odds += _RECOGNISER_WEIGHT * log_odds(clues.complete)
+    if clues.sounds is not None:
+        odds += _SOUND_WEIGHT * log_odds(clues.sounds)
+    odds += _FINAL if clues.signal == "final" else _EAGER if clues.signal == "eager" else 0.0
+    return 1 / (1 + exp(-odds))
+
+
+def _habit_ms(pauses_ms: Sequence[int]) -> float:
+    """The pause that this caller makes inside turns, and a little more. Long pauses count more, by
+    their length: the many short ones between words say nothing about the next long one. Few are
+    believed less than many."""
+    total = sum(pause * pause for pause in pauses_ms)
+    if total == 0:
+        return 0.0
+    usual = sum(pause * pause * pause for pause in pauses_ms) / total
+    trust = len(pauses_ms) / (len(pauses_ms) + 1)
+    return trust * (usual + _NOTICED_LATE_MS)
