@@ -1,15 +1,19 @@
 """Both speak: is it an interruption, an acknowledgement, or a noise?
 
-From the caller's onset on the agent is lower (`DUCKED`), after a while silent (`PAUSED`); words, or
-their absence, decide whether it stops or goes on. An answer that has not sounded yet is withheld
+From the caller's onset on the agent is lower (`DUCKED`). Words decide: one that is no
+acknowledgement silences the agent (`PAUSED`, it can still go on), a second one or the final
+transcript stops it; a stop word does so at once. Sound alone only pauses it, and only sound that is
+near and not the agent's own voice coming back. An answer that has not sounded yet is withheld
 meanwhile (`HELD`). Every state has a way out, with or without a transcript.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from antiphon.engine.language import Language
 from antiphon.engine.policy import Interruption
@@ -26,12 +30,14 @@ class Overlap(Enum):
 
 
 class Decision(Enum):
-    """What to do about it."""
+    """What to do about it. `IGNORE`: the agent's voice is as it was (`PATIENT`) although the sound
+    goes on; `RESUME`: and the caller's turn is over too."""
 
     WAIT = "wait"
     PAUSE = "pause"
     STOP = "stop"
     RESUME = "resume"
+    IGNORE = "ignore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,25 @@ class Judgement:
     again_ms: int | None = None
 
 
+_ECHO_SHARE = 0.5
+"""From here on the sound is taken for the agent's own."""
+_FAR_BELOW_DB = 12.0
+"""A voice so much below the caller's usual level is somebody else's, further away."""
+_IGNORE_MS = 400
+"""Sound in the background lowers the agent for no longer than this."""
+_MAYBE_MS = 420
+"""How long the beginning of an acknowledgement ("I" of "I see") is waited for to become one."""
+_SKIPPED = 2
+"""Words of the agent that the recogniser may miss between two that it heard, in longer speech."""
+_GARBLED = 0.6
+"""In sound that is an echo, so many of the words have to be the agent's for all to be."""
+_ANSWER_WORDS = 3
+"""An answer in the words of the question ("the large one") is at most so long."""
+
 _WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
+_HUM = re.compile(r"[mhuna]+")
+_REPEATED = re.compile(r"(.)\1+")
+_DRAWN_OUT = re.compile(r"(.)\1\1+")
 
 
 def words_of(text: str) -> list[str]:
@@ -76,22 +100,56 @@ def words_of(text: str) -> list[str]:
 def judge(evidence: Evidence, policy: Interruption) -> Judgement:
     """Decide, from all that is known now."""
     words = words_of(evidence.text)
+    weak = _weakness(evidence, policy)
     if not words:
-        return _judge_sound(evidence, policy)
-    voiced_ms = _voiced_ms(evidence)
-    if evidence.ended_ms is None and voiced_ms < policy.min_words_ms:
+        return _judge_sound(evidence, policy, weak)
+    if _are_own(words, evidence, weak):
+        return _judge_sound(evidence, policy, "own words")
+    speaking = evidence.ended_ms is None
+    if speaking and _voiced_ms(evidence) < policy.min_words_ms:
         return Judgement(Decision.WAIT, "onset", evidence.started_ms + policy.min_words_ms)
-    if any(w in policy.stop_words or w in evidence.language.stop_words for w in words):
+    plain = [_plain(word) for word in words]
+    if _find(plain, _phrases(evidence.language.stop_words, policy.stop_words)):
         return Judgement(Decision.STOP, "stop word")
-    known = {w for phrase in evidence.language.backchannels for w in phrase.split()}
-    if any(word not in known and word not in policy.backchannels for word in words):
+    rest, begun = _after_acknowledgements(
+        plain, _phrases(evidence.language.backchannels, policy.backchannels)
+    )
+    if not rest or (begun and not evidence.final):
+        return _judge_acknowledgement(evidence, policy, weak, begun=begun)
+    if rest > 1 or (evidence.final and (evidence.asked or not weak)):
         return Judgement(Decision.STOP, "words")
-    return _judge_acknowledgement(evidence, policy)
+    return _judge_word(evidence, policy, weak)
 
 
-def _judge_acknowledgement(evidence: Evidence, policy: Interruption) -> Judgement:
+# ---- words -------------------------------------------------------------------------------------
+
+
+def _judge_word(evidence: Evidence, policy: Interruption, weak: str) -> Judgement:
+    """One word that is no acknowledgement: enough to fall silent, not to give up the answer."""
+    if weak and not evidence.asked:
+        return _judge_sound(evidence, policy, weak)
+    if evidence.ended_ms is not None:
+        return _until(evidence, evidence.ended_ms + policy.resume_ms, Decision.STOP, "words")
+    if evidence.overlap is Overlap.DUCKED:
+        return Judgement(Decision.PAUSE, "word")
+    return _until(evidence, evidence.started_ms + policy.unclear_ms, Decision.STOP, "words")
+
+
+def _judge_acknowledgement(
+    evidence: Evidence, policy: Interruption, weak: str, *, begun: bool
+) -> Judgement:
+    """Nothing but acknowledgements, the last of them perhaps only `begun`."""
+    if begun and evidence.ended_ms is None:
+        maybe_ms = evidence.started_ms + _MAYBE_MS
+        if evidence.now_ms >= maybe_ms:
+            return _judge_word(evidence, policy, weak)
+        return Judgement(Decision.WAIT, "acknowledging", maybe_ms)
+    if begun:
+        return _judge_word(evidence, policy, weak)
     if evidence.asked:
         return Judgement(Decision.STOP, "answer")
+    if weak:
+        return _judge_sound(evidence, policy, weak)
     if _voiced_ms(evidence) >= policy.backchannel_max_ms:
         return Judgement(Decision.STOP, "long")
     if evidence.ended_ms is None:
@@ -103,23 +161,115 @@ def _judge_acknowledgement(evidence: Evidence, policy: Interruption) -> Judgemen
     return _until(evidence, evidence.ended_ms + policy.resume_ms, Decision.RESUME, "backchannel")
 
 
-def _judge_sound(evidence: Evidence, policy: Interruption) -> Judgement:
-    """No words (yet)."""
+def _are_own(words: list[str], evidence: Evidence, weak: str) -> bool:
+    """Whether the words are the agent's, come back: several of them in the agent's order, or one
+    in a sound that is no near voice."""
+    spoken = _spoken_words(evidence.spoken)
+    if len(words) == 1:
+        return bool(weak) and words[0] in spoken
+    if evidence.asked and not weak and len(words) <= _ANSWER_WORDS:
+        return False
+    needed = len(words) * _GARBLED if evidence.echo >= _ECHO_SHARE else len(words)
+    starts = [at for at, word in enumerate(spoken) if word in words]
+    return any(_matched(words, spoken, start) >= needed for start in starts)
+
+
+def _matched(words: list[str], spoken: Sequence[str], start: int) -> int:
+    """How many of the words follow each other, nearly, in the agent's words from `start` on."""
+    at, count = start, 0
+    skipped = _SKIPPED if len(words) > _ANSWER_WORDS else 0
+    for word in words:
+        window = spoken[at : at + 1 + (skipped if count else 0)]
+        if word in window:
+            at += window.index(word) + 1
+            count += 1
+    return count
+
+
+def _plain(word: str) -> str:
+    """A word without what recognisers spell differently: "uhhuh" is "uh-huh", "okey" "okay"."""
+    word = word.replace("-", "").replace("'", "")
+    if _HUM.fullmatch(word):
+        return _REPEATED.sub(r"\1", word)
+    return _DRAWN_OUT.sub(r"\1", word).replace("okey", "okay")
+
+
+def _find(words: list[str], phrases: frozenset[tuple[str, ...]]) -> bool:
+    """Whether one of the phrases is among the words."""
+    longest = max(map(len, phrases), default=0)
+    return any(
+        tuple(words[start : start + length]) in phrases
+        for start in range(len(words))
+        for length in range(1, longest + 1)
+    )
+
+
+def _after_acknowledgements(
+    words: list[str], phrases: frozenset[tuple[str, ...]]
+) -> tuple[int, bool]:
+    """How many words there are from the first on that acknowledges nothing, 0 for none; and whether
+    those may become an acknowledgement yet ("all" of "all right")."""
+    longest = max(map(len, phrases), default=0)
+    at = 0
+    while at < len(words):
+        for length in range(longest, 0, -1):
+            if tuple(words[at : at + length]) in phrases and at + length <= len(words):
+                at += length
+                break
+        else:
+            rest = tuple(words[at:])
+            return len(rest), any(phrase[: len(rest)] == rest for phrase in phrases)
+    return 0, False
+
+
+@lru_cache(maxsize=64)
+def _phrases(ours: frozenset[str], theirs: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+    """Phrases of a language and of an agent, as words in plain spelling."""
+    split = (tuple(_plain(word) for word in words_of(text)) for text in (*ours, *theirs))
+    return frozenset(phrase for phrase in split if phrase)
+
+
+@lru_cache(maxsize=64)
+def _spoken_words(text: str) -> tuple[str, ...]:
+    return tuple(words_of(text))
+
+
+# ---- sound -------------------------------------------------------------------------------------
+
+
+def _judge_sound(evidence: Evidence, policy: Interruption, weak: str) -> Judgement:
+    """No words (yet), or none that count."""
     voiced_ms = _voiced_ms(evidence)
     if evidence.ended_ms is not None:
+        why = weak or "no words"
         if not evidence.final:
-            return _until(
-                evidence, evidence.ended_ms + policy.resume_ms, Decision.RESUME, "no words"
-            )
-        if voiced_ms >= policy.unclear_ms and evidence.overlap is not Overlap.PATIENT:
+            return _until(evidence, evidence.ended_ms + policy.resume_ms, Decision.RESUME, why)
+        patient = evidence.overlap is Overlap.PATIENT
+        if voiced_ms >= policy.unclear_ms and not (patient or weak):
             return Judgement(Decision.STOP, "unclear")
-        return Judgement(Decision.RESUME, "no words")
-    if evidence.overlap is Overlap.DUCKED:
-        return _until(evidence, evidence.started_ms + policy.pause_ms, Decision.PAUSE, "speech")
+        return Judgement(Decision.RESUME, why)
     if evidence.overlap is Overlap.PATIENT:
         return Judgement(Decision.WAIT, "patient")
+    if weak:
+        # Who was near enough to silence the agent is given longer: this may be a breath.
+        paused = evidence.overlap is Overlap.PAUSED
+        patience_ms = policy.unclear_ms if paused else _IGNORE_MS
+        return _until(evidence, evidence.started_ms + patience_ms, Decision.IGNORE, weak)
+    if evidence.overlap is Overlap.DUCKED:
+        return _until(evidence, evidence.started_ms + policy.pause_ms, Decision.PAUSE, "speech")
     # Silent for a caller who speaks on without a word understood: give up waiting for words.
     return _until(evidence, evidence.started_ms + 3 * policy.unclear_ms, Decision.STOP, "unclear")
+
+
+def _weakness(evidence: Evidence, policy: Interruption) -> str:
+    """Why the sound is no near voice of the caller's: `echo`, `far`; or empty."""
+    if evidence.echo >= _ECHO_SHARE:
+        return "echo"
+    if evidence.level_db is None:
+        return ""
+    usual_db = evidence.own_level_db
+    least_db = policy.far_db if usual_db is None else usual_db - _FAR_BELOW_DB
+    return "far" if evidence.level_db < least_db else ""
 
 
 def _until(evidence: Evidence, at_ms: int, decision: Decision, why: str) -> Judgement:
