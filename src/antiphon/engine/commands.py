@@ -227,8 +227,8 @@ class ReportLatency(Command):
 
 @dataclass(frozen=True, slots=True)
 class ReportOverlap(Command):
-    """The caller spoke while the agent did: `duck`, `pause`, `stop`, `resume` or `ignore` (the voice
-    is as it was although the sound goes on), and why."""
+    """The caller spoke while the agent did: `duck`, `pause`, `stop`, `resume` or `ignore` (the
+    voice is as it was although the sound goes on), and why."""
 
     decision: str
     why: str
