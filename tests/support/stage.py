@@ -25,7 +25,8 @@ from antiphon.providers.scripted import (
     ScriptedTtsOptions,
 )
 from antiphon.session.clock import StreamClock
-from antiphon.session.session import Providers, Session
+from antiphon.session.providers import Providers
+from antiphon.session.session import Session
 from antiphon.session.trace import TraceWriter
 from antiphon.types import FRAME_BYTES, FRAME_MS, INPUT_RATE_HZ, ToolSpec
 
@@ -147,7 +148,7 @@ def providers(
         stt = ScriptedStt(ScriptedSttOptions.model_validate(script), hints)
     if tts is None or isinstance(tts, dict):
         tts = ScriptedTts(ScriptedTtsOptions.model_validate(tts or {}), hints)
-    return Providers(LevelVad(), stt, llm, tts)
+    return Providers(LevelVad(), stt, (llm,), (tts,))
 
 
 async def settle() -> None:

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from antiphon.agent.fields import FromDataclass, Group, StrictText
 from antiphon.agent.flow import FlowConfig
+from antiphon.agent.speech import SpeechConfig
 from antiphon.engine.policy import Phrases, TurnPolicy
 
 PHONES = frozenset(
@@ -111,6 +112,20 @@ def _resolves(schema: Any, reference: Any) -> bool:
     return True
 
 
+def _one_is_a_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | dict) else value
+
+
+Choices = Annotated[tuple[ProviderChoice, ...], BeforeValidator(_one_is_a_list)]
+
+
+class Fallback(Group):
+    """Who steps in when a provider fails, in order."""
+
+    llm: Choices = Field(default=(), description="Brains, when the agent's own gives no answer.")
+    tts: Choices = Field(default=(), description="Voices, when the agent's own falls silent.")
+
+
 class AgentConfig(Group):
     """One agent."""
 
@@ -140,6 +155,15 @@ class AgentConfig(Group):
     )
     llm: ProviderChoice = Field(default=ProviderChoice(provider="auto"), description="The brain.")
     tts: ProviderChoice = Field(default=ProviderChoice(provider="flite"), description="The voice.")
+    turn_detector: ProviderChoice | None = Field(
+        default=None, description="Judges by the sound of a pause whether the caller is done."
+    )
+    fallback: Fallback = Field(
+        default_factory=Fallback, description="Providers that step in when one fails."
+    )
+    speech: SpeechConfig = Field(
+        default_factory=SpeechConfig, description="How the agent speaks, whatever its voice."
+    )
     turn: Annotated[TurnPolicy, FromDataclass()] = Field(
         default_factory=TurnPolicy, description="Timing of the conversation."
     )

@@ -47,11 +47,15 @@ class LoadedAgent:
         return Setup(
             greeting=config.greeting,
             greeting_protected=config.greeting_protected,
+            language=config.language,
             policy=config.turn,
             phrases=config.phrases,
             tool_deadlines=tuple(
                 (one.name, one.timeout_ms) for one in config.tools if one.timeout_ms is not None
             ),
+            llms=1 + len(config.fallback.llm),
+            voices=1 + len(config.fallback.tts),
+            detects_turns=config.turn_detector is not None,
         )
 
 
@@ -90,28 +94,43 @@ def _config(document: Document, problems: list[ConfigError]) -> AgentConfig | No
 
 def _check_providers(document: Document, problems: list[ConfigError]) -> None:
     secrets: set[Loc] = set()
-    for kind in registry.KINDS:
-        written = document.value.get(kind)
+    for kind, loc, written in _choices(document.value):
         choice = {"provider": written} if isinstance(written, str) else written
         if not isinstance(choice, dict) or not isinstance(choice.get("provider"), str):
             continue
         try:
             options = registry.options_class(kind, choice["provider"])
         except UserFacingError as error:
-            problems.append(_problem(document, (kind,), str(error)))
-            secrets.update(_references(choice, (kind,)))
+            problems.append(_problem(document, loc, str(error)))
+            secrets.update(_references(choice, loc))
             continue
         given = {key: value for key, value in choice.items() if key != "provider"}
         schema = options.model_json_schema()
-        secrets.update(loc for loc in _references(given, (kind,)) if is_secret(schema, loc[1:]))
+        depth = len(loc)
+        secrets.update(one for one in _references(given, loc) if is_secret(schema, one[depth:]))
         try:
             options.model_validate(given)
         except ValidationError as error:
-            problems += explain(error, document, schema, (kind,))
+            problems += explain(error, document, schema, loc)
     for loc in _references(document.value, ()):
         if loc not in secrets:
             message = "only secrets, such as `api_key`, are taken from the environment"
             problems.append(_problem(document, loc, message))
+
+
+def _choices(value: dict[str, Any]) -> Iterator[tuple[registry.Kind, Loc, Any]]:
+    """Every place where a provider is chosen: its kind, where, and what is written there."""
+    for kind in registry.KINDS:
+        key = "turn_detector" if kind == "turn" else kind
+        yield kind, (key,), value.get(key)
+    fallback = value.get("fallback")
+    for kind in ("llm", "tts"):
+        listed = fallback.get(kind) if isinstance(fallback, dict) else None
+        if isinstance(listed, list):
+            for number, one in enumerate(listed):
+                yield kind, ("fallback", kind, number), one
+        else:
+            yield kind, ("fallback", kind), listed
 
 
 def _references(value: Any, loc: Loc) -> Iterator[Loc]:
@@ -250,6 +269,7 @@ def _hints(config: AgentConfig, flow: Flow | None) -> AgentHints:
         vocabulary=tuple(words),
         pronunciations={word: said for word, said in config.vocabulary.items() if said},
         brain=flow,
+        rate=config.speech.rate,
     )
 
 

@@ -48,6 +48,18 @@ class Metrics:
             "Answers lowered or paused for a sound that was no interruption.",
             registry=registry,
         )
+        self._speculations = Counter(
+            "antiphon_speculations",
+            "Answers begun before the caller's turn was over, adopted or dropped.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._wasted = Counter(
+            "antiphon_speculation_wasted",
+            "What dropped ones have cost: characters written and voiced, tokens in and out.",
+            ["unit"],
+            registry=registry,
+        )
         self._provider_errors = Counter(
             "antiphon_provider_errors",
             "Failures of providers.",
@@ -84,6 +96,17 @@ class Metrics:
 
     def interrupted(self, *, false: bool = False) -> None:
         (self._false_interruptions if false else self._interruptions).inc()
+
+    def speculated(
+        self, outcome: str, written: int, voiced: int, input_tokens: int, output_tokens: int
+    ) -> None:
+        """An answer that was begun early was `adopted` or `dropped`."""
+        self._speculations.labels(outcome).inc()
+        if outcome == "dropped":
+            self._wasted.labels("characters_written").inc(written)
+            self._wasted.labels("characters_voiced").inc(voiced)
+            self._wasted.labels("input_tokens").inc(input_tokens)
+            self._wasted.labels("output_tokens").inc(output_tokens)
 
     def provider_failed(self, kind: str, provider: str) -> None:
         """`kind` is the entry-point group without its prefix: `stt`, `llm`, `tts`, `vad`."""

@@ -102,3 +102,6 @@ class Listener:
                 event.complete,
             )
         )
+
+    def on_played(self, frame: bytes | None) -> None:
+        """What the caller was just played, 20 ms at the output's rate; None: nothing."""

@@ -11,38 +11,29 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from antiphon.agent.load import LoadedAgent
 from antiphon.agent.prompt import system_message
-from antiphon.agent.tool import run_tool
 from antiphon.channels.base import Call
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.conversation import Conversation
 from antiphon.errors import ProviderError
 from antiphon.observe.metrics import Metrics
-from antiphon.providers.base import (
-    Llm,
-    LlmRequest,
-    Stt,
-    SttStream,
-    TextDelta,
-    Tts,
-    Usage,
-    Vad,
-)
+from antiphon.providers.base import SttStream, TurnStream
 from antiphon.session import notices
 from antiphon.session.clock import Clock
 from antiphon.session.listener import Listener
+from antiphon.session.providers import Providers
 from antiphon.session.speaker import Speaker, TextSpeaker, Voice
+from antiphon.session.thinker import Thinker
 from antiphon.session.trace import TraceWriter
-from antiphon.types import END_CALL_TOOL, ToolCall, ToolSpec
 
 log = logging.getLogger(__name__)
 
 CLOSE_DEADLINE_S = 1.0
+PREDICT_DEADLINE_S = 1.0
 MAX_TEXT_CHARS = 4000
 """Longest typed turn; the rest is cut off, as the caller is told."""
 
@@ -51,21 +42,6 @@ _FAILURES: dict[type[e.Event], str] = {
     e.GenerationFailed: "llm",
     e.SynthesisFailed: "tts",
 }
-_END_CALL = ToolSpec(
-    END_CALL_TOOL,
-    "Hang up, after what you say in the same answer. Use it once the caller has said goodbye.",
-    {"type": "object", "properties": {}},
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Providers:
-    """The started providers of an agent, shared by its calls."""
-
-    vad: Vad
-    stt: Stt
-    llm: Llm
-    tts: Tts
 
 
 class Session:
@@ -90,36 +66,30 @@ class Session:
         self._agent, self._providers, self._call = agent, providers, call
         self._clock, self._metrics, self._trace = clock, metrics, trace
         self._conversation = Conversation(agent.setup)
-        self._tools = {tool.spec.name: tool for tool in agent.tools}
-        self._specs = (*(tool.spec for tool in agent.tools), _END_CALL)
         self._system = system_message(agent.config)
         self._events: deque[e.Event] = deque()
         self._handling = False
         self._introduced = False
         self._open = False
+        self._predicting = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._generation: asyncio.Task[None] | None = None
-        self._open_tools = 0
+        self._thinker = Thinker(providers.llms, agent.tools, clock.now_ms, self._post, self._spawn)
         self._ending = asyncio.Event()
         self._closed = asyncio.Event()
         self._stt: SttStream | None = None
         self._stt_problem = ""
         self._listener: Listener | None = None
-        self._voice: Voice
-        if call.has_audio:
-            self._voice = Speaker(
-                (providers.tts,), call.output_rate_hz, clock.now_ms, self._post, self._spawn
-            )
-        else:
-            self._voice = TextSpeaker(clock.now_ms, self._post)
+        self._detector: TurnStream | None = None
+        self._voice = self._make_voice()
         self._perform: dict[type[c.Command], Callable[[Any], None]] = {
             c.BeginUtterance: self._begin_utterance,
             c.FinalizeUtterance: self._finalize_utterance,
             c.EndUtterance: self._end_utterance,
+            c.PredictTurn: self._predict_turn,
             c.StartGeneration: self._start_generation,
-            c.CancelGeneration: self._cancel_generation,
-            c.CallTool: self._call_tool,
-            c.SynthesizeText: lambda k: self._voice.speak(k.response_id, k.segment_id, k.text),
+            c.CancelGeneration: lambda k: self._thinker.cancel(),
+            c.CallTool: self._thinker.call_tool,
+            c.SynthesizeText: self._speak,
             c.EndSynthesis: lambda k: self._voice.end(k.response_id),
             c.PlayAudio: lambda k: self._voice.play(k.response_id),
             c.DuckAudio: lambda k: self._voice.duck(k.gain_db),
@@ -129,6 +99,7 @@ class Session:
             c.EndCall: lambda k: self.hang_up(k.reason),
             c.ReportLatency: self._count_latency,
             c.ReportOverlap: self._count_overlap,
+            c.ReportSpeculation: self._count_speculation,
             c.ReportTurn: self._count_turn,
         }
 
@@ -138,6 +109,8 @@ class Session:
         """20 ms from the caller."""
         if self._listener is not None and not self._ending.is_set():
             self._begin()
+            if self._detector is not None:
+                self._detector.feed(pcm)
             self._listener.on_audio(pcm)
 
     def read_frame(self) -> bytes | None:
@@ -162,6 +135,18 @@ class Session:
         self._begin()
         self._post(e.TextReceived(self._clock.now_ms(), text[:MAX_TEXT_CHARS]))
 
+    def on_key(self, key: str) -> None:
+        """The caller pressed a key of the telephone."""
+        if not self._ending.is_set():
+            self._begin()
+            self._post(e.KeyPressed(self._clock.now_ms(), key))
+
+    def on_talk_key(self, held: bool) -> None:
+        """The caller holds the key to talk, or lets it go."""
+        if not self._ending.is_set():
+            self._begin()
+            self._post(e.TalkKeyMoved(self._clock.now_ms(), held))
+
     def hang_up(self, reason: str) -> None:
         """End the call. Idempotent."""
         if not self._ending.is_set():
@@ -178,8 +163,7 @@ class Session:
     def busy(self) -> bool:
         """Whether anything is being computed for this call; used to run faster than real time."""
         listening = self._listener is not None and self._listener.busy
-        thinking = self._generation is not None or self._open_tools > 0
-        return listening or thinking or self._voice.busy
+        return listening or self._predicting or self._thinker.busy or self._voice.busy
 
     @property
     def conversation(self) -> Conversation:
@@ -196,6 +180,8 @@ class Session:
             # The engine is told once the line is open; the call goes on by text.
             self._stt_problem = str(error)
         vad = self._providers.vad.open()
+        if self._providers.detector is not None:
+            self._detector = self._providers.detector.open()
         self._listener = Listener(vad, self._stt, self._clock.now_ms, self._post)
 
     async def run(self) -> None:
@@ -311,53 +297,47 @@ class Session:
         if self._listener is not None:
             self._listener.end(command.utterance_id)
 
-    # ---- think -----------------------------------------------------------------------------
+    def _predict_turn(self, command: c.PredictTurn) -> None:
+        if self._detector is not None:
+            self._predicting = True
+            self._spawn(self._predict(self._detector, command.speech_end_ms), "predict")
+
+    async def _predict(self, detector: TurnStream, speech_end_ms: int) -> None:
+        try:
+            async with asyncio.timeout(PREDICT_DEADLINE_S):
+                complete = await detector.predict()
+        except (ProviderError, TimeoutError) as error:
+            log.warning("no prediction: %s", error, extra={"call_id": self.call_id})
+            return
+        finally:
+            self._predicting = False
+        self._post(e.TurnPredicted(self._clock.now_ms(), speech_end_ms, complete))
+
+    # ---- think and speak -------------------------------------------------------------------
 
     def _start_generation(self, command: c.StartGeneration) -> None:
-        messages = (self._system, *self._conversation.messages())
-        request = LlmRequest(messages, self._specs)
-        name = f"generate-{command.response_id}"
-        self._generation = self._spawn(self._generate(command.response_id, request), name)
+        self._thinker.start(command, (self._system, *self._conversation.messages()))
 
-    async def _generate(self, response_id: int, request: LlmRequest) -> None:
-        me, now_ms = asyncio.current_task(), self._clock.now_ms
-        try:
-            async for piece in self._providers.llm.stream(request):
-                if isinstance(piece, TextDelta):
-                    self._post(e.TextGenerated(now_ms(), response_id, piece.text))
-                elif isinstance(piece, ToolCall):
-                    self._post(
-                        e.ToolRequested(
-                            now_ms(), response_id, piece.tool_call_id, piece.name, piece.arguments
-                        )
-                    )
-                else:
-                    assert isinstance(piece, Usage)
-            ended: e.Event = e.GenerationEnded(now_ms(), response_id)
-        except ProviderError as error:
-            ended = e.GenerationFailed(now_ms(), response_id, str(error))
-        finally:
-            if self._generation is me:
-                self._generation = None
-        self._post(ended)
+    def _make_voice(self) -> Voice:
+        if not self._call.has_audio:
+            return TextSpeaker(self._clock.now_ms, self._post)
+        return Speaker(
+            self._providers.voices,
+            self._call.output_rate_hz,
+            self._clock.now_ms,
+            self._post,
+            self._spawn,
+            language=self._agent.config.language,
+            speech=self._agent.config.speech,
+            on_played=self._on_played,
+        )
 
-    def _cancel_generation(self, command: c.CancelGeneration) -> None:
-        if self._generation is not None:
-            self._generation.cancel()
-            self._generation = None
+    def _on_played(self, frame: bytes | None) -> None:
+        if self._listener is not None:
+            self._listener.on_played(frame)
 
-    def _call_tool(self, command: c.CallTool) -> None:
-        self._open_tools += 1
-        self._spawn(self._run_tool(command), f"tool-{command.tool_call_id}")
-
-    async def _run_tool(self, command: c.CallTool) -> None:
-        tool = self._tools.get(command.name)
-        if tool is None:
-            output = f'{{"error": "there is no tool called {command.name[:64]!r}"}}'
-        else:
-            output = await run_tool(tool, command.arguments)
-        self._open_tools -= 1
-        self._post(e.ToolCompleted(self._clock.now_ms(), command.tool_call_id, output))
+    def _speak(self, command: c.SynthesizeText) -> None:
+        self._voice.speak(command.response_id, command.segment_id, command.text, command.voice)
 
     # ---- tell ------------------------------------------------------------------------------
 
@@ -374,6 +354,16 @@ class Session:
             self._metrics.interrupted()
         elif command.decision == "resume":
             self._metrics.interrupted(false=True)
+
+    def _count_speculation(self, command: c.ReportSpeculation) -> None:
+        usage = self._thinker.usage(command.response_id)
+        self._metrics.speculated(
+            command.outcome,
+            command.written,
+            command.voiced,
+            usage.input_tokens,
+            usage.output_tokens,
+        )
 
     def _provider_failed(self, kind: str, event: e.Event) -> None:
         provider = getattr(self._agent.config, kind).provider

@@ -7,22 +7,20 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from antiphon.agent.load import LoadedAgent
 from antiphon.channels.base import Call
-from antiphon.errors import CapacityError, ProviderError, UserFacingError
+from antiphon.errors import CapacityError, UserFacingError
 from antiphon.observe.metrics import METRICS, Metrics
-from antiphon.providers import registry
 from antiphon.session.clock import Clock, RealClock
-from antiphon.session.session import Providers, Session
+from antiphon.session.providers import STOP_DEADLINE_S, Providers, start_providers
+from antiphon.session.session import Session
 from antiphon.session.trace import TraceFolder
 
 log = logging.getLogger(__name__)
 
 START_DEADLINE_S = 60.0
 OPEN_DEADLINE_S = 5.0
-STOP_DEADLINE_S = 5.0
 
 
 class Supervisor:
@@ -71,7 +69,7 @@ class Supervisor:
         try:
             async with asyncio.timeout(START_DEADLINE_S):
                 for name, agent in self.agents.items():
-                    self._providers[name] = await _start_providers(agent)
+                    self._providers[name] = await start_providers(agent)
         except TimeoutError:
             await self._stop_providers()
             raise UserFacingError(
@@ -98,12 +96,7 @@ class Supervisor:
 
     async def _stop_providers(self) -> None:
         for providers in self._providers.values():
-            for provider in (providers.vad, providers.stt, providers.llm, providers.tts):
-                try:
-                    async with asyncio.timeout(STOP_DEADLINE_S):
-                        await provider.aclose()
-                except (TimeoutError, ProviderError):
-                    log.warning("a provider did not stop in time")
+            await providers.stop()
         self._providers.clear()
 
     # ---- calls -----------------------------------------------------------------------------
@@ -171,24 +164,3 @@ class Supervisor:
         self.metrics.calls_active(self.active_calls)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a call ended badly", exc_info=error, extra={"call_id": session.call_id})
-
-
-async def _start_providers(agent: LoadedAgent) -> Providers:
-    config, hints = agent.config, agent.hints
-    choices: dict[str, Any] = {kind: getattr(config, kind) for kind in ("vad", "stt", "llm", "tts")}
-    providers = Providers(
-        vad=registry.make("vad", choices["vad"].provider, choices["vad"].options, hints),
-        stt=registry.make("stt", choices["stt"].provider, choices["stt"].options, hints),
-        llm=registry.make("llm", choices["llm"].provider, choices["llm"].options, hints),
-        tts=registry.make("tts", choices["tts"].provider, choices["tts"].options, hints),
-    )
-    started: list[Any] = []
-    try:
-        for provider in (providers.vad, providers.stt, providers.llm, providers.tts):
-            await provider.start()
-            started.append(provider)
-    except BaseException:
-        for provider in started:
-            await provider.aclose()
-        raise
-    return providers
