@@ -212,7 +212,7 @@ async def test_a_whole_call_is_recorded_in_stereo(tmp_path: Path) -> None:
     await session.prepare()
     task = asyncio.create_task(session.run())
     with StereoWavWriter(path, 16_000) as tape:
-        plan = Plan([speech(700)], lead_ms=200, linger_ms=500)
+        plan = Plan([speech(700)], lead_ms=200, linger_ms=1200)
         await WavDriver(plan, call, tape).run(session, clock.advance)
     await task
     spoken = [one.content for one in session.conversation.messages()]

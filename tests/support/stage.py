@@ -120,7 +120,9 @@ class GatedLlm:
 
 
 def agent(*tools: Callable[..., Any], **config: Any) -> LoadedAgent:
-    """An agent with these functions as tools; nothing is read from a file."""
+    """An agent with these functions as tools; nothing is read from a file. It prepares no answer
+    before a turn is over, unless its configuration says so."""
+    config.setdefault("turn", {"speculation": {"prepare": "nothing"}})
     made = tuple(
         Tool(ToolSpec(one.__name__, one.__doc__ or "", {"type": "object"}), one, 5000)
         for one in tools

@@ -216,6 +216,7 @@ class AgentTurn:
         response.tries += 1
         if response.draft is not None:
             self.drop_prepared()
+            self.prepared_count = self._floor.policy.speculation.limit  # once is enough
         elif not begun and response.tries < self._floor.setup.llms:
             self._llm = (self._llm + 1) % self._floor.setup.llms
             self._start(response)

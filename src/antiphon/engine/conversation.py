@@ -183,7 +183,7 @@ class Conversation:
     def _on_synthesis_failed(self, event: e.SynthesisFailed) -> None:
         response = self._voice.live(event.response_id)
         if response is not None and response.draft is not None:
-            self._agent.drop_prepared()
+            self._agent.generation_failed(response)
         elif response is not None:
             self._voice.failed()
 
