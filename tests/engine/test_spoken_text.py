@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from antiphon.engine.spoken_text import Segmenter, speakable
@@ -54,10 +55,30 @@ CUTS = [
     ('He said "Go." Then he left.', ['He said "Go."', "Then he left."]),
     ("1. Espresso.\n2. Latte.\n", ["1. Espresso.", "2. Latte."]),
     ("In 1999. After that, no.", ["In 1999.", "After that, no."]),
-    ("- tea\n- coffee\n* milk\n", ["tea", "coffee", "milk"]),
+    ("- tea\n- coffee\n* milk\n", ["tea.", "coffee.", "milk."]),
     ("First line\nSecond line", ["First line", "Second line"]),
     ("It ends here. ", ["It ends here."]),
     ("No end in sight", ["No end in sight"]),
+    ("Come at 5 p.m. We are open.", ["Come at 5 p.m.", "We are open."]),
+    ("Tea, milk, etc. Also cake.", ["Tea, milk, etc.", "Also cake."]),
+    ("We sell at Acme Inc. here. Yes.", ["We sell at Acme Inc. here.", "Yes."]),
+    ("It is No. 5 of 7. No. That is all.", ["It is No. 5 of 7.", "No.", "That is all."]),
+    ("Come on Nov. 21 at ten. Bye.", ["Come on Nov. 21 at ten.", "Bye."]),
+    ("Am 3. Oktober, ja. Gut.", ["Am 3. Oktober,", "ja.", "Gut."]),
+    ("Der 2. und der 3. Mai sind frei.", ["Der 2. und der 3. Mai sind frei."]),
+    ("I count to 42. Then I stop.", ["I count to 42.", "Then I stop."]),
+    ("We sold 10 000 cups, then 5.", ["We sold 10 000 cups,", "then 5."]),
+    ("Please press 1, 2 or 3, please.", ["Please press 1, 2 or 3,", "please."]),
+    ("Please call 555 - 1234 now - thanks.", ["Please call 555 - 1234 now -", "thanks."]),
+    ("See [the menu. Now](https://a.b/c d) there. Bye.", ["See the menu. Now there.", "Bye."]),
+    ("Antwort: z. B. so. Gut.", ["Antwort: z. B. so.", "Gut."]),
+    ("好的。请稍等！好", ["好的。", "请稍等！", "好"]),
+    ("# The menu\n- tea\n- coffee, black\n", ["The menu.", "tea.", "coffee, black."]),
+    (
+        "| Size | Price |\n|---|:-:|\n| Small | $3.50 |\n",
+        ["Size, Price.", "Small, $3.50."],
+    ),
+    ("- [ ] wash up\n- [x] dry. Really.\n", ["wash up.", "dry.", "Really."]),
     ("😀😀", []),
     ("...", []),
     ("", []),
@@ -88,6 +109,10 @@ SPOKEN = [
     ("  many \t spaces\n here ", "many spaces here"),
     ("```python\nprint(1)\n```\nDone", "print(1) Done"),
     ("```\nx = 1\n```", "x = 1"),
+    ("<p>Hello<br/>there &amp; <b>now</b></p><!-- no -->", "Hello there & now"),
+    ("if a < b and b > c", "if a < b and b > c"),
+    ("a <div class='x", "a"),
+    ("\ue000 private \x00", "private"),
     ("---", ""),
     ("?!", ""),
 ]
@@ -98,12 +123,11 @@ def test_what_cannot_be_spoken_is_left_out(text: str, spoken: str) -> None:
     assert speakable(text) == spoken
 
 
-def test_the_name_of_a_code_fence_is_not_read_out() -> None:
-    assert segments("Try this.\n```python\nprint(1)\n```\nDone.") == [
-        "Try this.",
-        "print(1)",
-        "Done.",
-    ]
+@pytest.mark.parametrize("size", [None, 1, 2, 5])
+def test_code_is_not_read_out(size: int | None) -> None:
+    text = "Try this.\n```python\nprint('A. b')\n\nx = " + "y" * 500 + "\n```\nDone. Call `f`."
+    assert segments(text, size) == ["Try this.", "Done.", "Call f."]
+    assert segments("```one. line```\nDone.", size) == ["one. line", "Done."]
 
 
 def test_a_segment_goes_out_as_soon_as_its_end_is_certain() -> None:
@@ -155,6 +179,29 @@ def test_no_word_is_lost_or_doubled_however_the_text_arrives(
     assert bare(" ".join(out)) == bare(speakable(text)) == bare(" ".join(words))
 
 
+PIECES = st.sampled_from(
+    [" ", " ", " ", "\n", ". ", ", ", "hello", "Then", "so", "3.", "3,", "1. ", "12", "Dr.", "p.m.",
+     "etc.", "No.", "May", " - ", "```", "```\n", "| a | b |\n", "- ", "# ", "**", "[a", "](b)",
+     "<break time=\"1s\"/>", "<sub alias='x. y'>", "</sub>", "<prosody rate='slow'>", "</prosody>",
+     "<", ">", "&amp;", "…", "。", '"', "wordwithoutend" * 9, "👍", "é"]
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(pieces=st.lists(PIECES, max_size=80), sizes=st.lists(st.integers(1, 40), min_size=1))
+def test_text_is_cut_at_the_same_places_however_it_arrives(
+    pieces: list[str], sizes: list[int]
+) -> None:
+    text = "".join(pieces)
+    segmenter, out, at = Segmenter(), [], 0
+    for size in itertools.cycle(sizes):
+        if at >= len(text):
+            break
+        out += segmenter.push(text[at : at + size])
+        at += size
+    assert out + segmenter.flush() == segments(text)
+
+
 @given(text=st.text(max_size=600), size=st.integers(1, 40))
 def test_any_text_at_all_can_be_cut(text: str, size: int) -> None:
     for segment in segments(text, size):
@@ -162,6 +209,59 @@ def test_any_text_at_all_can_be_cut(text: str, size: int) -> None:
         assert any(char.isalnum() for char in segment)
 
 
+TAGGED = [
+    (
+        'Hello. <break time="500ms"/> I mean it. Bye.',
+        ["Hello.", '<break time="500ms"/> I mean it.', "Bye."],
+    ),
+    (
+        "Hello there<BREAK time='1s' />, you. Bye.",
+        ['Hello there, <break time="1s"/>', "you.", "Bye."],
+    ),
+    ('Hi.\n<break time="1s"/>\nBye.', ["Hi.", '<break time="1s"/> Bye.']),
+    (
+        'The <sub alias="a. b. c.">W3C of. It</sub> is. Yes.',
+        ['The <sub alias="a. b. c.">W3C of. It</sub> is.', "Yes."],
+    ),
+    (
+        '<speak><prosody rate="slow">One. Two</prosody> three.</speak>',
+        [
+            '<prosody rate="slow">One.</prosody>',
+            '<prosody rate="slow">Two</prosody> three.',
+        ],
+    ),
+    ("<emphasis>Now</emphasis>. Go.", ["<emphasis>Now</emphasis>.", "Go."]),
+    ('Never <say-as interpret-as="x">ends. Bye.', ["Never ends. Bye."]),
+    ("Lost </prosody> end.", ["Lost end."]),
+    ('Half a <break time="500ms', ["Half a"]),
+    ('Half a <prosody rate="slow" and more. Bye.', ["Half a and more. Bye."]),
+    ("A <voice name='Ann'>b</voice> c.", ['A <voice name="Ann">b</voice> c.']),
+    ('<audio src="http://x.y/z.mp3"/>Sure.', ["Sure."]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), TAGGED)
+@pytest.mark.parametrize("size", [None, 1, 7])
+def test_a_tag_is_never_cut_and_ends_in_its_segment(
+    text: str, expected: list[str], size: int | None
+) -> None:
+    assert segments(text, size) == expected
+
+
+def test_a_long_first_clause_is_cut_where_words_join() -> None:
+    text = "word " * 14 + "and " + "more " * 30
+    first = segments(text, 3)[0]
+    assert first == ("word " * 14).strip()
+    digits = "the number is " + "12 345 678 " * 20
+    assert all(
+        not (a[-1].isdigit() and b[0].isdigit()) for a, b in pairs(segments("a " * 55 + digits)[:2])
+    )
+
+
+def pairs(items: list[str]) -> list[tuple[str, str]]:
+    return list(itertools.pairwise(items))
+
+
 def bare(text: str) -> list[str]:
-    """The words of a text without the joints between them."""
-    return [word for word in text.split() if re.search(r"\w", word)]
+    """The words of a text without the joints between them, and the full stops of lists."""
+    return [word.rstrip(".") for word in text.split() if re.search(r"\w", word)]
