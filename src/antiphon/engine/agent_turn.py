@@ -37,8 +37,8 @@ class AgentTurn:
         "_phrase_uses",
         "_voice",
         "open_tools",
-        "prepared_count",
         "to_say",
+        "unprepared",
         "unreported",
     )
 
@@ -49,7 +49,7 @@ class AgentTurn:
         self._failures = 0  # answers in a row that no LLM gave
         self._llm = 0  # the one that worked last
         self.open_tools: dict[str, int] = {}  # of all responses: when each is given up
-        self.prepared_count = 0  # for the turn under way
+        self.unprepared = False  # preparing failed: the answer is begun when it is due
         self.unreported = ""  # why the LLM has to go on without a word from the caller
         self.to_say = ""  # as soon as nobody speaks
 
@@ -107,7 +107,6 @@ class AgentTurn:
         response = self._new(user.turn_id, user.speech_end_ms)
         response.draft = Draft(words_of(text), text)
         floor.prepared = response
-        self.prepared_count += 1
         self._start(response)
 
     def drop_prepared(self) -> None:
@@ -216,7 +215,7 @@ class AgentTurn:
         response.tries += 1
         if response.draft is not None:
             self.drop_prepared()
-            self.prepared_count = self._floor.policy.speculation.limit  # once is enough
+            self.unprepared = True
         elif not begun and response.tries < self._floor.setup.llms:
             self._llm = (self._llm + 1) % self._floor.setup.llms
             self._start(response)
@@ -271,7 +270,7 @@ class AgentTurn:
         floor.out.append(ReportResponse(response.response_id, "in_progress"))
 
     def _generate(self, response: Response) -> None:
-        self.unreported = ""
+        self.unreported, self.unprepared = "", False
         self._floor.history.add_step(response.response_id)
         self._start(response)
 

@@ -20,6 +20,7 @@ from antiphon.engine.dead_air import DeadAir, Due
 from antiphon.engine.floor import Floor
 from antiphon.engine.overlap import Decision, Evidence, Judgement, Overlap, judge, words_of
 from antiphon.engine.phrase import expected_after
+from antiphon.engine.preparation import Preparation
 from antiphon.engine.response import Response, ResponseState
 from antiphon.engine.user_turn import Phase
 from antiphon.engine.voice_turn import VoiceTurn
@@ -28,17 +29,25 @@ from antiphon.errors import IllegalEvent
 _MISHEARD_LIMIT = 3
 _LEVEL_SHARE = 0.2
 """How much the newest level counts for the caller's usual one."""
-_WORTH_PREPARING_MS = 30
-"""An answer that is due so soon is not prepared: it is begun for good."""
 
 
 class CallerSide:
     """Turns and overlaps. See the module."""
 
-    __slots__ = ("_agent", "_deaf", "_floor", "_manual", "_misheard", "_silence", "_voice")
+    __slots__ = (
+        "_agent",
+        "_deaf",
+        "_floor",
+        "_manual",
+        "_misheard",
+        "_silence",
+        "_voice",
+        "preparation",
+    )
 
     def __init__(self, floor: Floor, agent: AgentTurn, voice: VoiceTurn, silence: DeadAir) -> None:
         self._floor, self._agent, self._voice, self._silence = floor, agent, voice, silence
+        self.preparation = Preparation(floor, agent)
         self._manual = floor.policy.endpointing.mode == "manual"
         self._misheard = 0
         self._deaf = False  # speech recognition is gone
@@ -287,7 +296,7 @@ class CallerSide:
             floor.history.add_user(turn_id, text)
             floor.out.append(ReportTurn(turn_id, text, "answered", source))
             self._agent.answer(turn_id, end_ms, text)
-        self._agent.prepared_count = 0
+        self.preparation.turn_over()
 
     def _ask_again(self, end_ms: int) -> None:
         phrases = self._floor.setup.phrases
@@ -310,42 +319,6 @@ class CallerSide:
         floor.out.append(ReportTurn(user.turn_id, "", "unclear"))
         user.restart(floor.now_ms)
         self._ask_again(floor.now_ms)
-
-    # ---- before the end of a turn ----------------------------------------------------------
-
-    def check_prepared(self) -> None:
-        """Drop the answer that was prepared, when it is not one to what was said."""
-        prepared, user = self._floor.prepared, self._floor.user
-        if prepared is not None and prepared.draft is not None:
-            same = user.text == prepared.draft.text or prepared.draft_of(words_of(user.text))
-            if user.phase is Phase.IDLE or not same:
-                self._agent.drop_prepared()
-
-    def _prepare_due_ms(self, due_ms: int) -> int | None:
-        """When to begin the answer of a turn that ends at `due_ms` by what is known now."""
-        floor, user = self._floor, self._floor.user
-        policy = floor.policy.speculation
-        if (
-            floor.prepared is not None
-            or policy.prepare == "nothing"
-            or user.phase is not Phase.QUIET
-            or user.source != "speech"
-            or self._agent.prepared_count >= policy.limit
-            or not words_of(user.text)
-            or not user.likely()
-        ):
-            return None
-        at_ms = floor.now_ms if user.final else user.text_at_ms + policy.stable_ms
-        at_ms = max(at_ms, user.speech_end_ms + policy.stable_ms)
-        return at_ms if at_ms < due_ms - _WORTH_PREPARING_MS else None
-
-    def _prepare(self) -> None:
-        user, least = self._floor.user, self._floor.policy.endpointing.min_confidence
-        text = user.text
-        if user.believed(least) == text:
-            self._agent.prepare(text)
-        else:
-            self._agent.prepared_count = self._floor.policy.speculation.limit
 
     # ---- the call goes on in another process -----------------------------------------------
 
@@ -377,8 +350,7 @@ class CallerSide:
         floor, user = self._floor, self._floor.user
         if floor.response is None and (at_ms := user.due_ms()) is not None:
             due.append((at_ms, "end of turn", self._commit))
-            if (prepare_ms := self._prepare_due_ms(at_ms)) is not None:
-                due.append((prepare_ms, "prepare", self._prepare))
+            self.preparation.deadline(due, at_ms)
         if (at_ms := user.roll_ms()) is not None:
             due.append((at_ms, "long utterance", self._roll))
         judgement = self._judge()

@@ -211,7 +211,7 @@ class Conversation:
             if self._floor.overlap is not Overlap.NONE:
                 self._caller.decide_overlap()
             if self._floor.prepared is not None:
-                self._caller.check_prepared()
+                self._caller.preparation.check()
             self._due = self._next_due()
             if self._due is None or self._due[0] > self._floor.now_ms:
                 break
