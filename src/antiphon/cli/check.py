@@ -55,7 +55,11 @@ def _provider(agent: LoadedAgent, kind: registry.Kind) -> str:
     Raises:
         UserFacingError: `auto` would find nothing.
     """
-    choice: ProviderChoice = getattr(agent.config, kind)
+    # The section `turn` has the timing; what hears the end of a turn is beside it.
+    key = "turn_detector" if kind == "turn" else kind
+    choice: ProviderChoice | None = getattr(agent.config, key, None)
+    if choice is None:
+        return "none"
     text = choice.provider
     if choice.options:
         text += f" ({', '.join(sorted(choice.options))})"

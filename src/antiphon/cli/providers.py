@@ -10,6 +10,7 @@ from antiphon.providers import registry
 
 _TITLES = {
     "vad": "vad: voice activity detection",
+    "turn": "turn: the end of the caller's turn, by its sound",
     "stt": "stt: speech to text",
     "llm": "llm: the brain",
     "tts": "tts: the voice",

@@ -37,7 +37,7 @@ class Reading:
 _WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 _SENTENCE = re.compile(r"[^.!?¿¡]+[.!?]*")
 _DOMAINS = frozenset(
-    "com,net,org,edu,gov,io,info,biz,eu,uk,us,ca,au,de,at,ch,es,mx,fr,be".split(",")
+    re.findall(r"\w+", "com net org edu gov io info biz eu uk us ca au de at ch fr")
 )
 # What a mark at the end adds to the log-odds. Recognisers put full stops generously.
 _MARKS = {".": 1.0, "!": 1.0, "?": 1.6, ",": -1.2, ":": -1.2, ";": -0.8, "-": -1.5, "–": -1.5}

@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from rapidfuzz import process
 
 from antiphon.errors import UserFacingError
-from antiphon.providers.base import AgentHints, Llm, ProviderOptions, Stt, Tts, Vad
+from antiphon.providers.base import AgentHints, Llm, ProviderOptions, Stt, Tts, TurnDetector, Vad
 
-Kind = Literal["vad", "stt", "llm", "tts"]
+Kind = Literal["vad", "turn", "stt", "llm", "tts"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _PACKAGE_OF_MODULE = {"yaml": "pyyaml", "prometheus_client": "prometheus-client"}
@@ -65,6 +65,13 @@ def make(
 ) -> Vad: ...
 @overload
 def make(
+    kind: Literal["turn"],
+    name: str,
+    options: Mapping[str, Any] | ProviderOptions | None = None,
+    hints: AgentHints | None = None,
+) -> TurnDetector: ...
+@overload
+def make(
     kind: Literal["stt"],
     name: str,
     options: Mapping[str, Any] | ProviderOptions | None = None,
@@ -89,7 +96,7 @@ def make(
     name: str,
     options: Mapping[str, Any] | ProviderOptions | None = None,
     hints: AgentHints | None = None,
-) -> Vad | Stt | Llm | Tts:
+) -> Vad | TurnDetector | Stt | Llm | Tts:
     """Construct a provider; it is not started yet.
 
     Raises:
@@ -105,7 +112,7 @@ def make(
                 for one in error.errors(include_url=False, include_input=False)
             )
             raise UserFacingError(f"{kind} `{name}`: {wrong}") from None
-    return cast("Vad | Stt | Llm | Tts", cls(options, hints or AgentHints()))
+    return cast("Vad | TurnDetector | Stt | Llm | Tts", cls(options, hints or AgentHints()))
 
 
 def options_class(kind: Kind, name: str) -> type[ProviderOptions]:
