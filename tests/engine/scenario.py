@@ -12,16 +12,29 @@ from typing import Any, TypeVar
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.conversation import Conversation
-from antiphon.engine.policy import Phrases, Setup, Speculation, TurnPolicy
+from antiphon.engine.endpointing import Clues, wait_ms
+from antiphon.engine.language import language_of
+from antiphon.engine.policy import Interruption, Phrases, Setup, Speculation, TurnPolicy
 from antiphon.types import Message, Word
 
 T = TypeVar("T", bound=c.Command)
 
+_OVERLAPS = Interruption(
+    duck_db=-18.0,
+    pause_ms=300,
+    min_words_ms=120,
+    resume_ms=700,
+    backchannel_max_ms=1200,
+    unclear_ms=1500,
+    far_db=-38.0,
+)
+
 
 def policy(**groups: Any) -> TurnPolicy:
     """The default policy with some numbers changed: `policy(silence={"check_ins": 1})`. Nothing is
-    prepared before a turn is over, unless the story is about that."""
-    base = TurnPolicy(speculation=Speculation(prepare="nothing"))
+    prepared before a turn is over, unless the story is about that; and the times that stories tell
+    of overlaps are set here, whatever the defaults become."""
+    base = TurnPolicy(speculation=Speculation(prepare="nothing"), interruption=_OVERLAPS)
     changed = {name: replace(getattr(base, name), **values) for name, values in groups.items()}
     return replace(base, **changed)
 
@@ -116,6 +129,14 @@ class Scenario:
             due = self.conversation.deadline
         assert due is not None, "nothing ends this turn"
         return self.wait(due.at_ms - self.now_ms)
+
+    def pause_ms(self, text: str, complete: float | None = None, **known: Any) -> int:
+        """How long the pause has to be that ends a turn with these words."""
+        return wait_ms(
+            Clues(text, complete, **known),
+            self.setup.policy.endpointing,
+            language_of(self.setup.language),
+        )
 
     def types(self, text: str) -> list[c.Command]:
         return self.send(e.TextReceived(self.now_ms, text))

@@ -60,9 +60,9 @@ def test_the_wait_for_an_answer_is_accounted_for() -> None:
     assert latency == c.ReportLatency(
         1,
         1,
-        350,
+        call.pause_ms("tell me", complete=1.0) + 150,
         (
-            ("endpointing", 200),
+            ("endpointing", call.pause_ms("tell me", complete=1.0)),
             ("generation", 50),
             ("segmentation", 0),
             ("synthesis", 70),
@@ -140,8 +140,8 @@ def test_a_silent_llm_is_given_up_after_a_filler() -> None:
 def test_pieces_of_text_keep_the_llm_alive() -> None:
     call = Scenario()
     call.says("tell me")
-    for _ in range(5):
-        call.wait(3000)
+    for _ in range(10):
+        call.wait(1500)
         call.speaks_so_far()
         call.writes("and ")
     assert call.all(c.CancelGeneration) == []
@@ -233,7 +233,7 @@ def test_a_late_result_is_told_when_nobody_speaks() -> None:
     assert call.messages[-1] == ("tool", '{"status": "still running"}')
     call.falls_silent()
     call.understood("stop", complete=1.0)
-    call.wait(200)
+    call.waits_for_the_end()
     call.answers("I stopped.")
     call.voices()
     call.plays_out()
@@ -256,7 +256,7 @@ def test_a_result_that_the_next_answer_has_seen_is_not_told_twice() -> None:
     call.tool_returns()
     call.falls_silent()
     call.understood("stop", complete=1.0)
-    call.wait(200)
+    call.waits_for_the_end()
     call.answers("It is done already.")
     call.voices()
     assert [one for one in call.plays_out() if isinstance(one, c.StartGeneration)] == []
@@ -286,7 +286,7 @@ def test_the_rest_of_a_failed_voice_is_not_said_after_another_answer() -> None:
     call.wait(500)
     call.falls_silent()
     call.understood("something else", complete=1.0)
-    call.wait(200)
+    call.waits_for_the_end()
     call.answers("Here is something else.")
     call.voices()
     call.plays_out()
@@ -426,7 +426,7 @@ def test_a_voice_that_hangs_is_noticed() -> None:
 
 
 def test_a_voice_that_hangs_in_the_middle_is_noticed_once_its_audio_was_heard() -> None:
-    call = Scenario()
+    call = Scenario(policy=policy(dead_air={"tts_deadline_ms": 2500}))
     call.says("tell me")
     call.writes("Here it is. And")
     call.send(e.AudioSynthesized(call.now_ms, 1, 0, 500))

@@ -142,7 +142,7 @@ def test_a_caller_who_comes_back_is_welcome() -> None:
     assert call.states[0] == "speaking"
     call.falls_silent()
     call.understood("")
-    call.wait(500)
+    call.waits_for_the_end()
     call.wait(12_000)
     assert call.spoken == DEFAULT_PHRASES.check_in[1]
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from antiphon.engine.commands import BeginUtterance, Command, EndUtterance, FinalizeUtterance
+from antiphon.engine.commands import (
+    BeginUtterance,
+    Command,
+    EndUtterance,
+    FinalizeUtterance,
+)
+from antiphon.engine.endpointing import Clues, wait_ms
+from antiphon.engine.language import language_of
 from antiphon.engine.policy import Endpointing
 from antiphon.engine.user_turn import Phase, UserTurn
 
+ENGLISH = language_of("en")
 
-def fresh() -> tuple[UserTurn, list[Command]]:
+
+def fresh(*, predicts: bool = False, **changes: Any) -> tuple[UserTurn, list[Command]]:
     out: list[Command] = []
-    return UserTurn(Endpointing(), out), out
+    return UserTurn(Endpointing(**changes), ENGLISH, out, predicts=predicts), out
 
 
 def spoken(complete: float | None = None, text: str = "a coffee") -> UserTurn:
@@ -19,8 +30,13 @@ def spoken(complete: float | None = None, text: str = "a coffee") -> UserTurn:
     user, _ = fresh()
     user.speech_started(1000)
     user.speech_stopped(2000)
-    assert user.completed(1, 1, text, 0.9, complete)
+    assert user.completed(1, 1, text, 0.9, complete, 2050) is bool(text)
     return user
+
+
+def pause_ms(text: str, complete: float | None = None, **known: Any) -> int:
+    """How long the pause after these words has to be."""
+    return wait_ms(Clues(text, complete, **known), Endpointing(), ENGLISH)
 
 
 def test_the_transcript_is_asked_for_inside_the_pause() -> None:
@@ -32,14 +48,14 @@ def test_the_transcript_is_asked_for_inside_the_pause() -> None:
     assert user.due_ms() == 900 + Endpointing().stt_deadline_ms
 
 
-@pytest.mark.parametrize(
-    ("complete", "wait_ms"),
-    [(None, 480), (0.0, 1000), (0.25, 740), (0.5, 480), (0.75, 340), (1.0, 200)],
-)
-def test_the_wait_shrinks_as_the_phrase_looks_complete(
-    complete: float | None, wait_ms: int
-) -> None:
-    assert spoken(complete).due_ms() == 2000 + wait_ms
+@pytest.mark.parametrize("complete", [None, 0.0, 0.25, 0.5, 0.75, 1.0])
+def test_the_wait_is_graded_by_what_is_known_of_the_words(complete: float | None) -> None:
+    assert spoken(complete).due_ms() == 2000 + pause_ms("a coffee", complete)
+
+
+def test_the_wait_shrinks_as_the_phrase_looks_complete() -> None:
+    waits = [spoken(complete).due_ms() or 0 for complete in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert waits == sorted(set(waits), reverse=True)
 
 
 def test_the_wait_without_words_does_not_trust_the_score() -> None:
@@ -51,10 +67,11 @@ def test_a_click_in_the_pause_does_not_prolong_it() -> None:
     user.speech_started(2050)
     user.speech_stopped(2110)
     assert user.final
-    assert user.due_ms() == 2200
+    assert user.due_ms() == 2000 + pause_ms("a coffee", 1.0)
     # What it was is asked for all the same, and used when it comes in time.
-    assert user.completed(1, 2, "a coffee please", 0.9, 1.0)
-    assert (user.text, user.due_ms()) == ("a coffee please", 2200)
+    assert user.completed(1, 2, "a coffee please", 0.9, 1.0, 2150)
+    assert user.text == "a coffee please"
+    assert user.due_ms() == 2000 + pause_ms("a coffee please", 1.0)
 
 
 def test_a_short_word_in_the_pause_does() -> None:
@@ -67,14 +84,15 @@ def test_a_short_word_in_the_pause_does() -> None:
 def test_speech_that_goes_on_belongs_to_the_same_turn_and_utterance() -> None:
     user, out = fresh()
     user.speech_started(100)
-    assert user.partial(1, "i want", 0.1)
+    assert user.partial(1, "i want", 0.1, 1000)
     user.speech_stopped(500)
-    assert user.completed(1, 1, "i want", 0.8, 0.0)
+    assert not user.completed(1, 1, "i want", 0.8, 0.0, 2000)  # known already
+    assert user.final
     user.speech_started(900)
-    assert user.partial(1, "i want a latte", None)
+    assert user.partial(1, "i want a latte", None, 1000)
     assert user.text == "i want a latte"
     user.speech_stopped(1500)
-    assert user.completed(1, 2, "i want a large latte", 0.9, 1.0)
+    assert user.completed(1, 2, "i want a large latte", 0.9, 1.0, 2000)
     assert (user.turn_id, user.text, user.final) == (1, "i want a large latte", True)
     assert [one for one in out if isinstance(one, BeginUtterance)] == [BeginUtterance(1, 100)]
     assert user.voiced_ms(9999) == 1400
@@ -82,11 +100,11 @@ def test_speech_that_goes_on_belongs_to_the_same_turn_and_utterance() -> None:
 
 def test_late_transcripts_change_nothing() -> None:
     user = spoken()
-    assert not user.partial(1, "late", None)
-    assert not user.partial(2, "unknown", None)
-    assert not user.completed(1, 1, "twice", 1.0, None)
-    assert not user.completed(1, 2, "never asked for", 1.0, None)
-    assert not user.completed(0, 1, "no utterance", 1.0, None)
+    assert not user.partial(1, "late", None, 1000)
+    assert not user.partial(2, "unknown", None, 1000)
+    assert not user.completed(1, 1, "twice", 1.0, None, 2000)
+    assert not user.completed(1, 2, "never asked for", 1.0, None, 2000)
+    assert not user.completed(0, 1, "no utterance", 1.0, None, 2000)
     assert (user.text, user.believed(0.9), user.believed(0.91)) == ("a coffee", "a coffee", "")
 
 
@@ -96,7 +114,7 @@ def test_the_transcript_of_an_earlier_pause_is_used_but_not_final() -> None:
     user.speech_stopped(500)
     user.speech_started(600)
     user.speech_stopped(900)
-    assert user.completed(1, 1, "a", 1.0, None)
+    assert user.completed(1, 1, "a", 1.0, None, 2000)
     assert (user.text, user.final) == ("a", False)
 
 
@@ -106,13 +124,13 @@ def test_a_monologue_is_passed_on_in_pieces() -> None:
     assert user.roll_ms() == 31_000
     user.roll(31_000)
     assert user.roll_ms() == 61_000
-    assert user.completed(1, 1, "once upon", 0.7, None)
-    assert user.partial(2, "a time", None)
+    assert user.completed(1, 1, "once upon", 0.7, None, 2000)
+    assert user.partial(2, "a time", None, 1000)
     assert user.text == user.believed(0.7) == "once upon a time"
     assert user.believed(0.71) != user.text
     user.speech_stopped(40_000)
     assert user.roll_ms() is None
-    user.completed(2, 1, "a time", 0.9, None)
+    user.completed(2, 1, "a time", 0.9, None, 2000)
     user.close()
     assert out == [
         BeginUtterance(1, 1000),
@@ -150,7 +168,7 @@ def test_typing_while_speaking_keeps_the_utterance_alive() -> None:
     user.speech_started(0)
     user.typed("latte", 300)
     user.speech_stopped(600)
-    user.completed(1, 1, "please", 1.0, None)
+    user.completed(1, 1, "please", 1.0, None, 2000)
     assert (user.text, user.final) == ("latte please", True)
     user.close()
     assert out == [BeginUtterance(1, 0), FinalizeUtterance(1, 1), EndUtterance(1)]
@@ -180,8 +198,8 @@ def test_speaking_on_after_typing_in_a_pause_ends_the_old_utterance_too() -> Non
 def test_a_reopened_turn_begins_with_its_old_words() -> None:
     user, _ = fresh()
     user.speech_started(0)
-    user.partial(1, "with milk", None)
-    user.reopen(7, "a coffee")
+    user.partial(1, "with milk", None, 1000)
+    user.reopen(7, "a coffee", 0)
     assert (user.turn_id, user.text) == (7, "a coffee with milk")
     user.close()
     user.speech_started(5000)
