@@ -45,4 +45,4 @@ def test_an_installed_package_has_no_benchmarks(
 ) -> None:
     monkeypatch.setattr(bench, "_CHECKOUT", tmp_path)
     with pytest.raises(UserFacingError, match="checkout"):
-        bench._module(bench.What.CORE)
+        bench._module("core")

@@ -27,10 +27,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "channels": (*BASE, "net", "audio"),
     "agent": (*BASE, "engine.policy", *PROVIDERS, "providers.secret"),
     "session": (*BASE, "engine", "audio", "observe", "agent", *PROVIDERS, *CHANNELS),
+    "bench": (*BASE, "engine", "audio", "observe", "agent", "session", *PROVIDERS, *CHANNELS),
     "server": (*BASE, "engine", "audio", "observe", "agent", "session", *PROVIDERS, "channels"),
     "cli": (
         *(*BASE, "engine", "sim", "audio", "observe", "agent", "session", "server"),
-        *(*PROVIDERS, "channels"),
+        *(*PROVIDERS, "channels", "bench"),
     ),
 }
 # Edges that cross a wall, with the reason. This list may only shrink.

@@ -1,8 +1,8 @@
 """The `antiphon` command.
 
-A command is one line in `_COMMANDS`; its module is imported when it is run, so that
-`antiphon --help` stays fast. Exit codes: 0 done, 1 the command's own "no" (a file with errors, an
-agent that did not answer), 2 it could not be done, which is said on stderr.
+A command is one line in `_COMMANDS`, a function or a group of them; its module is imported when it
+is run, so that `antiphon --help` stays fast. Exit codes: 0 done, 1 the command's own "no" (a file
+with errors, an agent that did not answer), 2 it could not be done, which is said on stderr.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from antiphon import __version__
 from antiphon.errors import UserFacingError
 
-# name -> (module:function, what it does). The function is an ordinary Typer command.
+# name -> (module:function, what it does). The function is an ordinary Typer command, or a group.
 _COMMANDS: dict[str, tuple[str, str]] = {
     "serve": (
         "antiphon.cli.serve:serve",
@@ -30,7 +30,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "providers": ("antiphon.cli.providers:providers", "List speech, voice and language providers."),
     "replay": ("antiphon.cli.replay:replay", "Replay the trace of a call and compare decisions."),
     "sim": ("antiphon.cli.sim:sim", "Simulate conversations and check the promises."),
-    "bench": ("antiphon.cli.bench:bench", "Measure latency and the cost of a call."),
+    "bench": ("antiphon.cli.bench:bench", "Measure latency, the cost of a call, and turn-taking."),
 }
 
 
@@ -48,8 +48,11 @@ class _LazyGroup(TyperGroup):
         target, summary = _COMMANDS[cmd_name]
         if self.listing or ctx.resilient_parsing:
             return TyperCommand(cmd_name, help=summary)
+        function = _function(target)
+        if isinstance(function, typer.Typer):
+            return typer.main.get_command(function)
         one = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        one.command(cmd_name)(_function(target))
+        one.command(cmd_name)(function)
         return typer.main.get_command(one)
 
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""`antiphon bench`: what the server costs, beside what others cost."""
+"""`antiphon bench`: what the server costs, beside what others cost, and how it takes turns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,15 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from antiphon import __version__
+from antiphon.cli.bench_turns import turns
 from antiphon.errors import UserFacingError
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
-
-
-class What(StrEnum):
-    """The benchmarks there are."""
-
-    CORE = "core"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +88,17 @@ ROWS = (
 )  # fmt: skip
 
 
-def bench(
-    what: Annotated[What, typer.Argument(help="Which benchmark.")] = What.CORE,
+bench = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+bench.command("turns")(turns)
+
+
+@bench.command("core")
+def core(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON only.")] = False,
     history: Annotated[bool, typer.Option(help="Add the figures to bench/history.jsonl.")] = True,
 ) -> None:
     """Measure latency and the cost of a call. Exit code 1 when a budget is not met."""
-    module = _module(what)
+    module = _module("core")
     console = Console(stderr=True)
     figures = module.measure(lambda text: console.print(f"measuring: {text}", style="dim"))
     if history:
@@ -112,13 +110,13 @@ def bench(
     raise typer.Exit(1 if any(_over(row, figures) for row in ROWS) else 0)
 
 
-def _module(what: What) -> Any:
-    if not (_CHECKOUT / "bench" / f"{what}.py").is_file():
+def _module(name: str) -> Any:
+    if not (_CHECKOUT / "bench" / f"{name}.py").is_file():
         raise UserFacingError(
             "the benchmarks are part of the source: run this in a checkout of the project"
         )
     sys.path.insert(0, str(_CHECKOUT))
-    return importlib.import_module(f"bench.{what}")
+    return importlib.import_module(f"bench.{name}")
 
 
 def _over(row: Row, figures: dict[str, float]) -> bool:
