@@ -24,6 +24,8 @@ TOOL_TIMED_OUT = '{"error": "the tool took too long"}'
 
 _TOO_LONG = "the call was too long"
 _FLUSH_DEADLINE_MS = 1000
+_STUCK_MS = 1000
+"""Before its deadline, audio is looked at once more."""
 _GOODBYE_MS = 60_000
 """Past the longest call, time to say goodbye in a pause; then it ends in any case."""
 
@@ -69,8 +71,11 @@ class DeadAir:
         if overlap in (Overlap.HELD, Overlap.PAUSED):
             return
         if response.played_ms < response.audio_ms:
-            since_ms = max(response.quiet_from_ms, response.audio_from_ms)
-            due.append((since_ms + policy.playback_deadline_ms, "playback", self._line_dead))
+            stuck_ms = max(response.quiet_from_ms, response.audio_from_ms)
+            stuck_ms += policy.playback_deadline_ms
+            if response.stuck_at_ms != response.played_ms:
+                stuck_ms -= _STUCK_MS
+            due.append((stuck_ms, "playback", self._line_stuck))
         elif response.voice_busy:
             since_ms = max(response.voice_progress_ms, response.quiet_from_ms)
             due.append((since_ms + policy.tts_deadline_ms, "voice", self._voice.failed))
@@ -129,8 +134,17 @@ class DeadAir:
     def _tool_timed_out(self, call_id: str) -> None:
         self._agent.on_tool_completed(e.ToolCompleted(self._floor.now_ms, call_id, TOOL_TIMED_OUT))
 
-    def _line_dead(self) -> None:
-        self._voice.end_call("the line is dead")
+    def _line_stuck(self) -> None:
+        """Audio does not move. That our own clock has gone ahead (a suspended machine) shows within
+        a moment; a line is given up only after that."""
+        response = self._floor.response
+        assert response is not None
+        if response.stuck_at_ms == response.played_ms:
+            self._voice.end_call("the line is dead")
+            return
+        response.stuck_at_ms = response.played_ms
+        waited_ms = self._floor.policy.dead_air.playback_deadline_ms - _STUCK_MS
+        response.quiet_from_ms = max(response.quiet_from_ms, self._floor.now_ms - waited_ms)
 
     def _fill(self) -> None:
         floor, response = self._floor, self._floor.response

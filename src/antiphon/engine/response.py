@@ -134,6 +134,7 @@ class Response:
         "step_has_text",
         "step_has_tools",
         "step_tools",
+        "stuck_at_ms",
         "synthesis_ended",
         "tools_called",
         "tries",
@@ -179,6 +180,7 @@ class Response:
         self.audio_from_ms = at_ms  # since when there is audio to play
         self.played_ms = 0
         self.quiet_from_ms = speech_end_ms  # since when the caller has heard nothing
+        self.stuck_at_ms = -1  # where audio did not move for too long
         self.signs_of_life = 0  # fillers said since the last words of the answer itself
         self.reported_words = 0
         # Marks for the latency.
