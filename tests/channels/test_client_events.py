@@ -10,7 +10,9 @@ from antiphon.channels.client_events import (
     ClientEventReader,
     Flooded,
     HangUp,
+    KeyPressed,
     Rejected,
+    TalkKey,
     TokenBucket,
     Typed,
     parse,
@@ -39,6 +41,9 @@ def test_hang_up() -> None:
         '{"type":"conversation.item.create"}',
         '{"type":"conversation.item.create","item":{"type":"message","role":"assistant"}}',
         '{"type":"conversation.item.create","item":{"type":"message","role":"user","content":7}}',
+        '{"type":"antiphon.key"}',
+        '{"type":"antiphon.key","key":"12"}',
+        '{"type":"antiphon.talk_key","held":"yes"}',
         json.dumps(typed("")),
         json.dumps(typed(" \u200b\n")),
         json.dumps(typed("a" * 2_001)),
@@ -50,6 +55,11 @@ def test_rubbish_is_rejected_with_a_sentence(raw: str | bytes) -> None:
     assert isinstance(event, Rejected)
     assert event.message
     assert event.message.endswith(".")
+
+
+def test_keys() -> None:
+    assert parse('{"type":"antiphon.key","key":"#"}') == KeyPressed("#")
+    assert parse('{"type":"antiphon.talk_key","held":true}') == TalkKey(True)
 
 
 def test_lone_surrogates_do_not_get_in() -> None:

@@ -44,6 +44,12 @@ class Puppet:
         self.call.notify({"type": "antiphon.state", "user": "listening", "agent": state})
         return FRAME
 
+    def on_key(self, key: str) -> None:
+        raise AssertionError("a recording presses no keys")
+
+    def on_talk_key(self, held: bool) -> None:
+        raise AssertionError("a recording holds no key")
+
     def on_text(self, text: str) -> None:
         """Nobody types here."""
 

@@ -26,7 +26,12 @@ def test_every_notice_is_documented() -> None:
 
 def test_what_a_caller_may_send_is_documented() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert section("To the server") == {"conversation.item.create", "antiphon.hang_up"}
+    assert section("To the server") == {
+        "conversation.item.create",
+        "antiphon.key",
+        "antiphon.talk_key",
+        "antiphon.hang_up",
+    }
     assert f"{MAX_EVENT_BYTES // 1024} KiB" in text
     assert f"{MAX_TEXT_CHARS:,} characters" in text
 

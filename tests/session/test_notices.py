@@ -140,8 +140,13 @@ def test_commands(command: c.Command, expected: list[dict[str, Any]]) -> None:
 
 
 def test_beginning_and_end() -> None:
-    assert notices.created("call_1", "Cafe", "wav") == {
+    assert notices.created("call_1", "Cafe", "wav", "manual") == {
         "type": "session.created",
-        "session": {"id": "call_1", "agent": {"name": "Cafe"}, "channel": "wav"},
+        "session": {
+            "id": "call_1",
+            "agent": {"name": "Cafe"},
+            "channel": "wav",
+            "turn_mode": "manual",
+        },
     }
     assert notices.ended("gone") == {"type": "antiphon.session.ended", "reason": "gone"}

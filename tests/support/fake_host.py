@@ -52,6 +52,8 @@ class FakeSession:
     frames: deque[bytes] = field(default_factory=deque)
     spoken: str = ""
     speaking: bool = False
+    keys: list[str] = field(default_factory=list)
+    talk_keys: list[bool] = field(default_factory=list)
     quiet_frames: int = 0
     responses: int = 0
     items: int = 0
@@ -62,7 +64,12 @@ class FakeSession:
         return self.call.output_rate_hz
 
     def begin(self, greeting: str) -> None:
-        session = {"id": self.call_id, "agent": {"name": self.agent}, "channel": self.call.channel}
+        session = {
+            "id": self.call_id,
+            "agent": {"name": self.agent},
+            "channel": self.call.channel,
+            "turn_mode": "automatic",
+        }
         self.call.notify({"type": "session.created", "session": session})
         self._say(greeting)
 
@@ -95,6 +102,12 @@ class FakeSession:
         self.call.notify(self._transcript(text))
         self._interrupt()
         self._say(f"You wrote {text}.")
+
+    def on_key(self, key: str) -> None:
+        self.keys.append(key)
+
+    def on_talk_key(self, held: bool) -> None:
+        self.talk_keys.append(held)
 
     def hang_up(self, reason: str) -> None:
         self.hung_up.append(reason)

@@ -34,6 +34,14 @@ class CallIO(Protocol):
         """The caller typed something."""
         ...
 
+    def on_key(self, key: str) -> None:
+        """The caller pressed a key of the telephone: `0` to `9`, `*` or `#`."""
+        ...
+
+    def on_talk_key(self, held: bool) -> None:
+        """Push to talk: the caller holds the key, or lets it go."""
+        ...
+
     def hang_up(self, reason: str) -> None:
         """The caller is gone, or asked to end. Idempotent."""
         ...

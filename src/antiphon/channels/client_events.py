@@ -15,6 +15,7 @@ MAX_TEXT_CHARS = 2_000
 EVENTS_PER_S = 10.0
 EVENTS_BURST = 20.0
 COMPLAINTS_PER_S = 1.0
+KEYS = frozenset("0123456789*#")
 MAX_REJECTED = 500
 """A peer that has sent so much rubbish is not a caller any more."""
 
@@ -24,6 +25,20 @@ class Typed:
     """The caller typed a message."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """The caller pressed a key of the keypad: `0` to `9`, `*` or `#`."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class TalkKey:
+    """Push to talk: the key is held, or let go."""
+
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +58,7 @@ class Flooded:
     """More rubbish than any caller sends by mistake: end the call."""
 
 
-ClientEvent = Typed | HangUp | Rejected | Flooded
+ClientEvent = Typed | KeyPressed | TalkKey | HangUp | Rejected | Flooded
 
 
 @dataclass(slots=True)
@@ -105,6 +120,15 @@ def parse(raw: str | bytes) -> ClientEvent:
         return HangUp()
     if event["type"] == "conversation.item.create":
         return _typed(event.get("item"))
+    if event["type"] == "antiphon.key":
+        key = event.get("key")
+        if not isinstance(key, str) or key not in KEYS:
+            return Rejected(f"A key is one of {' '.join(sorted(KEYS))}.")
+        return KeyPressed(key)
+    if event["type"] == "antiphon.talk_key":
+        if not isinstance(event.get("held"), bool):
+            return Rejected("A talk key is held (true) or not (false).")
+        return TalkKey(event["held"])
     return Rejected(f"Unknown event type {event['type'][:60]!r}; docs/events.md lists them.")
 
 

@@ -14,7 +14,9 @@ from antiphon.channels.client_events import (
     ClientEventReader,
     Flooded,
     HangUp,
+    KeyPressed,
     Rejected,
+    TalkKey,
     Typed,
     error_event,
 )
@@ -121,6 +123,10 @@ class TextCall:
             match self._reader.read(raw, loop.time()):
                 case Typed(text):
                     self._io.on_text(text)
+                case KeyPressed(key):
+                    self._io.on_key(key)
+                case TalkKey():
+                    self.notify(error_event("There is nothing to hold a key for without a voice."))
                 case HangUp():
                     self.end("caller hung up")
                 case Rejected(complaint) if complaint:

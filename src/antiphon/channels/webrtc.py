@@ -36,7 +36,9 @@ from antiphon.channels.client_events import (
     ClientEventReader,
     Flooded,
     HangUp,
+    KeyPressed,
     Rejected,
+    TalkKey,
     Typed,
     error_event,
 )
@@ -297,6 +299,10 @@ class WebRtcCall:
         match event:
             case Typed(text):
                 self._io.on_text(text)
+            case KeyPressed(key):
+                self._io.on_key(key)
+            case TalkKey(held):
+                self._io.on_talk_key(held)
             case HangUp():
                 self.end("caller hung up")
             case Rejected(message) if message:

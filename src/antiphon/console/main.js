@@ -7,7 +7,7 @@ import { Strings } from "./strings.js";
 
 const $ = (id) => document.getElementById(id);
 const ui = Object.fromEntries(
-  ["agent", "agent-label", "agent-name", "state", "mute", "talk", "talk-label", "clock", "problem", "problem-title",
+  ["agent", "agent-label", "agent-name", "state", "mute", "talk", "talk-label", "hold", "hold-key", "clock", "problem", "problem-title",
     "problem-text", "problem-type", "write", "message", "send", "voice", "headphones"].map((id) => [id, $(id)]),
 );
 const score = new Score({ sheet: $("sheet"), lines: $("lines"), empty: $("empty"), spoken: $("spoken") });
@@ -21,6 +21,7 @@ let startedAt = 0;
 let endReason = "";
 let clockTimer = 0;
 let state = null;
+let pushToTalk = false;
 
 // ---- what is shown ----
 
@@ -33,7 +34,7 @@ function setPhase(next) {
   document.body.dataset.phase = next;
   const inCall = next !== "idle";
   ui["talk-label"].textContent = { idle: "Talk", connecting: "Cancel", call: "Hang up", text: "End" }[next];
-  ui.mute.hidden = next !== "call";
+  showHold();
   ui.clock.hidden = next !== "call";
   ui.agent.disabled = inCall;
   clearInterval(clockTimer);
@@ -44,6 +45,13 @@ function setPhase(next) {
   }
   if (next === "idle") state = null;
   showState();
+}
+
+/** An agent that waits for a key has a button to hold; muting would be one too many. */
+function showHold() {
+  const manual = pushToTalk && phase === "call";
+  ui.mute.hidden = phase !== "call" || manual;
+  ui.hold.hidden = ui["hold-key"].hidden = !manual;
 }
 
 function showClock() {
@@ -70,6 +78,7 @@ function stateText({ user, agent }) {
   if (user === "speaking") return agent === "speaking" ? "You both speak" : `${name} listens to you`;
   if (agent === "speaking") return `${name} is speaking`;
   if (user === "away") return "Are you still there?";
+  if (pushToTalk) return "Hold the button while you speak";
   return line?.muted ? "You are muted" : "Your turn";
 }
 
@@ -88,6 +97,8 @@ function onEvent(event) {
   switch (event.type) {
     case "session.created":
       document.body.dataset.session = event.session.id;
+      pushToTalk = event.session.turn_mode === "manual";
+      showHold();
       break;
     case "antiphon.state":
       document.body.dataset.user = event.user;
@@ -147,6 +158,12 @@ function setMuted(muted) {
   showState();
 }
 
+function holdToTalk(held) {
+  if (phase !== "call" || !pushToTalk || ui.hold.ariaPressed === String(held)) return;
+  ui.hold.ariaPressed = String(held);
+  line.send({ type: "antiphon.talk_key", held });
+}
+
 function write(text) {
   showProblem(null);
   if (!line) {
@@ -168,6 +185,13 @@ function pressTalk() {
 
 ui.talk.addEventListener("click", pressTalk);
 ui.mute.addEventListener("click", () => setMuted(!line?.muted));
+ui.hold.addEventListener("pointerdown", (event) => {
+  ui.hold.setPointerCapture(event.pointerId);
+  holdToTalk(true);
+});
+for (const letGo of ["pointerup", "pointercancel", "lostpointercapture"]) {
+  ui.hold.addEventListener(letGo, () => holdToTalk(false));
+}
 ui.headphones.addEventListener("change", () => {
   remember("headphones", ui.headphones.checked);
   if (line instanceof VoiceLine) line.setHeadphones(ui.headphones.checked);
@@ -182,13 +206,21 @@ ui.write.addEventListener("submit", (event) => {
   write(text);
 });
 
+const typing = (event) => event.target.closest("input:not([type=checkbox]), select, textarea");
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === " " && phase === "call" && pushToTalk && !typing(event)) {
+    event.preventDefault(); // also the repeated ones: the page must not scroll
+    holdToTalk(true);
+    return;
+  }
+  if (event.repeat) return;
   if (event.key === "Escape") {
     if (phase !== "idle") line?.hangUp();
     return;
   }
-  if (event.target.closest("input:not([type=checkbox]), select, textarea")) return;
+  if (typing(event)) return;
   const keys = {
     t: () => phase === "idle" && !ui.talk.disabled && pressTalk(),
     m: () => phase === "call" && setMuted(!line?.muted),
@@ -200,6 +232,10 @@ document.addEventListener("keydown", (event) => {
   action();
 });
 
+document.addEventListener("keyup", (event) => {
+  if (event.key === " ") holdToTalk(false);
+});
+addEventListener("blur", () => holdToTalk(false));
 addEventListener("pagehide", () => line?.leave());
 
 // ---- begin ----

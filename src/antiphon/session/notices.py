@@ -92,11 +92,16 @@ def of_command(command: c.Command) -> list[Notice]:
     return []
 
 
-def created(call_id: str, agent: str, channel: str) -> Notice:
+def created(call_id: str, agent: str, channel: str, turn_mode: str) -> Notice:
     """The first notice of a session."""
     return {
         "type": "session.created",
-        "session": {"id": call_id, "agent": {"name": agent}, "channel": channel},
+        "session": {
+            "id": call_id,
+            "agent": {"name": agent},
+            "channel": channel,
+            "turn_mode": turn_mode,
+        },
     }
 
 

@@ -201,8 +201,9 @@ class Session:
         """The first notice, even if the channel's first frame comes before `run` does."""
         if not self._introduced:
             self._introduced = True
-            name = self._agent.config.name
-            self._call.notify(notices.created(self.call_id, name, self._call.channel))
+            config = self._agent.config
+            mode = config.turn.endpointing.mode
+            self._call.notify(notices.created(self.call_id, config.name, self._call.channel, mode))
 
     def _begin(self) -> None:
         if not self._open:
