@@ -123,6 +123,7 @@ class AgentTurn:
         assert draft is not None
         self._report_speculation(response, "adopted")
         floor.prepared, response.draft = None, None
+        self.unreported, self.unprepared = "", False  # it was shown all that there is
         response.committed_ms, response.speech_end_ms = floor.now_ms, speech_end_ms
         response.quiet_from_ms = speech_end_ms
         self._enter(response)

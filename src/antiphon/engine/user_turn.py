@@ -271,17 +271,18 @@ class UserTurn:
             return self.speech_end_ms + self._policy.stt_deadline_ms
         if self.source == "text":
             return self.speech_end_ms
-        if self._wait_ms is None:
-            self._wait_ms = self._wait()
-        return self.speech_end_ms + self._wait_ms
+        return self.speech_end_ms + self._wait()
 
     def likely(self) -> bool:
-        """Whether the pause under way probably ends the turn: the wait is nearer to that of a
-        caller who is done than to that of one who is not."""
-        due_ms, policy = self.due_ms(), self._policy
-        if due_ms is None or not self.text:
+        """Whether the pause under way probably ends the turn, by the words so far: the wait is
+        nearer to that of a caller who is done than to that of one who is not, or the recogniser
+        says so where it decides."""
+        policy = self._policy
+        if self.phase is not Phase.QUIET or not self.text:
             return False
-        return due_ms - self.speech_end_ms <= (policy.unknown_ms + policy.max_ms) // 2
+        if policy.mode == "stt":
+            return bool(self._signal)
+        return self._wait() <= (policy.unknown_ms + policy.max_ms) // 2
 
     def roll_ms(self) -> int | None:
         """When the utterance under way has to be passed on."""
@@ -290,6 +291,11 @@ class UserTurn:
         return self._parts[-1].begun_ms + self._policy.max_utterance_ms
 
     def _wait(self) -> int:
+        if self._wait_ms is None:
+            self._wait_ms = self._graded()
+        return self._wait_ms
+
+    def _graded(self) -> int:
         """How long the pause must be."""
         policy, part = self._policy, self._parts[-1]
         if policy.mode == "manual":
