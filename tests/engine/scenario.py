@@ -45,6 +45,7 @@ class Scenario:
     def __init__(self, setup: Setup | None = None, *, started: bool = True, **changes: Any) -> None:
         self.setup = replace(setup or Setup(policy=policy()), **changes)
         self.conversation = Conversation(self.setup)
+        self.events: list[e.Event] = []
         self.now_ms = 0
         self.commands: list[c.Command] = []
         self.new: list[c.Command] = []
@@ -64,6 +65,7 @@ class Scenario:
         return self.new
 
     def _give(self, event: e.Event) -> None:
+        self.events.append(event)
         given = self.conversation.handle(event)
         self.commands += given
         self.new += given
@@ -121,6 +123,23 @@ class Scenario:
         self.understood(text, complete=1.0)
         return self.waits_for_the_end()
 
+    def pauses(
+        self, text: str, voiced_ms: int = 800, complete: float | None = 1.0, confidence: float = 1.0
+    ) -> list[c.Command]:
+        """Speech and its transcript, and a pause that has just begun."""
+        self.speaks()
+        self.wait(voiced_ms)
+        self.falls_silent()
+        return self.understood(text, confidence, complete)
+
+    def coughs(self, ms: int = 150) -> list[c.Command]:
+        """A sound that gives no new words; ends in a pause."""
+        known = self.last(c.ReportTranscript).text
+        self.speaks()
+        self.wait(ms)
+        self.falls_silent()
+        return self.understood(known, complete=1.0)
+
     def waits_for_the_end(self) -> list[c.Command]:
         """Let the pause be as long as it has to be to end the turn."""
         due = self.conversation.deadline
@@ -145,12 +164,35 @@ class Scenario:
     def utterance(self) -> int:
         return self.last(c.BeginUtterance).utterance_id
 
+    def presses(self, *keys: str) -> list[c.Command]:
+        """Keys of the telephone."""
+        return self.send(*(e.KeyPressed(self.now_ms, key) for key in keys))
+
+    def holds_key(self, held: bool) -> list[c.Command]:
+        """Push to talk."""
+        return self.send(e.TalkKeyMoved(self.now_ms, held))
+
+    def sounds_done(self, complete: float, speech_end_ms: int | None = None) -> list[c.Command]:
+        """The turn detector's opinion, of the last speech if nothing else is said."""
+        if speech_end_ms is None:
+            speech_end_ms = self.last(c.PredictTurn).speech_end_ms
+        return self.send(e.TurnPredicted(self.now_ms, speech_end_ms, complete))
+
+    def signals(self, signal: str) -> list[c.Command]:
+        """The recogniser's own opinion."""
+        return self.send(e.TurnSignalled(self.now_ms, self.utterance, signal))
+
+    def measures(self, level_db: float, echo: float = 0.0) -> list[c.Command]:
+        """How the caller sounds."""
+        return self.send(e.SpeechMeasured(self.now_ms, level_db, echo))
+
     # ---- the LLM and its tools -------------------------------------------------------------
 
     @property
     def response(self) -> int:
-        """The newest response's id."""
-        return max(r.response_id for r in self.all(c.ReportResponse))
+        """The newest response's id; one that is only prepared counts."""
+        told = [one.response_id for one in self.all(c.ReportResponse)]
+        return max(told + [one.response_id for one in self.all(c.StartGeneration)])
 
     def writes(self, text: str) -> list[c.Command]:
         return self.send(e.TextGenerated(self.now_ms, self.response, text))
@@ -239,6 +281,20 @@ class Scenario:
         """A whole turn, heard to its end."""
         self.agent_speaks(answer, question)
         self.plays_out()
+
+    def voice_fails(self) -> list[c.Command]:
+        return self.send(e.SynthesisFailed(self.now_ms, self.response, "gone"))
+
+    def is_restored(self) -> list[c.Command]:
+        """The process died; another one has been fed the same events, and goes on."""
+        conversation = Conversation(self.setup)
+        for event in self.events:
+            conversation.handle(event)
+        assert conversation.deadline == self.conversation.deadline
+        assert conversation.messages() == self.conversation.messages()
+        self.conversation = conversation
+        self.played_ms = 0
+        return self.send(e.CallRestored(self.now_ms))
 
     def hangs_up(self) -> list[c.Command]:
         return self.send(e.CallEnded(self.now_ms, "hung up"))
