@@ -75,6 +75,7 @@ class UserTurn:
         "_policy",
         "_predicts",
         "_signal",
+        "_signal_old",
         "_sounds",
         "_turns",
         "_wait_ms",
@@ -99,7 +100,8 @@ class UserTurn:
         self._parts: list[_Part] = []
         self._pauses: deque[int] = deque(maxlen=_PAUSES)  # inside turns, of this call
         self._sounds: float | None = None  # by the turn detector, for this pause
-        self._signal = ""  # the recogniser's own, for this pause
+        self._signal = ""  # the recogniser's own
+        self._signal_old = False  # it came before the sound under way
         self._wait_ms: int | None = None  # as long as nothing new is known
         self._keys_due_ms = 0
         self.expected = Expected.ANYTHING  # by the agent's last words
@@ -118,7 +120,7 @@ class UserTurn:
             self._open(speech_at_ms)
         if not self._parts or self._parts[-1].utterance_id == 0:
             self._begin_part(speech_at_ms)
-        self._burst_ms = speech_at_ms
+        self._burst_ms, self._signal_old = speech_at_ms, True
         self.phase = Phase.SPEAKING
 
     def speech_stopped(self, speech_at_ms: int) -> None:
@@ -132,8 +134,9 @@ class UserTurn:
         if part.needed > 1 or len(self._parts) > 1:
             self._note_pause(self._burst_ms - self.speech_end_ms)
         self.speech_end_ms = max(speech_at_ms, self.speech_start_ms)
-        self._sounds, self._signal = None, ""
-        self._wait_ms = None
+        self._sounds = self._wait_ms = None
+        if self._signal_old:
+            self._signal = ""  # of the pause before; a recogniser may be quicker than we are
         if self._predicts:
             self.out.append(PredictTurn(self.speech_end_ms))
 
@@ -174,6 +177,7 @@ class UserTurn:
         """The recogniser says by itself that the turn is, may be, or is not over."""
         if self._find(utterance_id) is not None:
             self._signal, self._wait_ms = "" if signal == "resumed" else signal, None
+            self._signal_old = False
 
     def typed(self, text: str, at_ms: int) -> None:
         """Typed text: final at once."""
