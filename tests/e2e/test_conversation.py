@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +49,14 @@ def microphone(path: Path, *parts: tuple[float, str]) -> Path:
 
 @asynccontextmanager
 async def calling(
-    wav: Path, traces: Path, *, headphones: bool = False
+    wav: Path, traces: Path, *, headphones: bool = False, mode: str = "automatic"
 ) -> AsyncIterator[tuple[Page, Supervisor]]:
     """A page in a call with the cafe, both sides recorded from its beginning."""
-    supervisor = Supervisor([load_agent(CAFE)], traces=traces)
+    cafe = load_agent(CAFE)
+    ends = replace(cafe.config.turn.endpointing, mode=mode)
+    turn = replace(cafe.config.turn, endpointing=ends)
+    cafe = replace(cafe, config=cafe.config.model_copy(update={"turn": turn}))
+    supervisor = Supervisor([cafe], traces=traces)
     await supervisor.start()
     try:
         async with serving(supervisor) as url, chromium(wav) as browser:
@@ -144,6 +149,27 @@ async def test_barge_in_stops_the_agent(data: Path) -> None:
     assert 0 < silent_after_ms < 1_000
     later = [span for span in spans_ms(tape.agent) if onset < span[0] < end]
     assert not later
+
+
+async def test_push_to_talk(data: Path) -> None:
+    """Nothing is taken for a turn before the button is held, nothing ends it before it is let go,
+    and then it ends at once."""
+    wav = microphone(data / "microphone.wav", (1.0, "fbc1060f"), (9.0, "aab1f54a"))
+    async with calling(wav, data, mode="manual") as (page, _):
+        await page.wait_for_selector("#state >> text=Hold the button while you speak")
+        assert not await page.is_visible("#mute")
+        await page.wait_for_timeout(3_500)
+        await page.hover("#hold")
+        await page.mouse.down()
+        await page.wait_for_selector("[data-user=speaking]")
+        await page.wait_for_timeout(5_000)
+        await page.mouse.up()
+        await page.wait_for_selector(f".user-line:not(.partial) >> text={ORDER}", timeout=5_000)
+        await page.wait_for_selector(f".agent-line >> text={READ_BACK}", timeout=10_000)
+        assert await page.locator(".user-line").count() == 1
+        waited = await page.text_content(".latency summary")
+    assert waited is not None
+    assert float(waited.split()[0]) < 0.6
 
 
 async def test_a_page_closed_in_mid_sentence_leaves_nothing(data: Path) -> None:

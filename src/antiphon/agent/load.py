@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from antiphon.agent.config import AgentConfig, ToolConfig
+from antiphon.agent.endings import Endings
 from antiphon.agent.explain import AgentFileError, explain, is_secret
 from antiphon.agent.flow import Flow
 from antiphon.agent.tool import Tool
@@ -30,6 +31,9 @@ from antiphon.types import ToolSpec
 FLOW_SENTENCES = 12_000
 """Sentences of the flow that providers are given: what a language model is made from."""
 
+ENDINGS_SENTENCES = 4_000
+"""As many of them tell where callers' phrases end; counting them takes a tenth of a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedAgent:
@@ -39,6 +43,8 @@ class LoadedAgent:
     config: AgentConfig
     hints: AgentHints
     tools: tuple[Tool, ...]
+    endings: Endings | None = None
+    """What callers say to it, where a flow knows."""
 
     @property
     def setup(self) -> Setup:
@@ -78,7 +84,9 @@ def load_agent(path: str | Path) -> LoadedAgent:
     if problems or config is None:
         raise AgentFileError(problems)
     tools = tuple(_tool(one, functions[one.name], config) for one in config.tools)
-    return LoadedAgent(Path(path), config, _hints(config, flow), tools)
+    hints = _hints(config, flow)
+    endings = Endings(hints.sentences[:ENDINGS_SENTENCES]) if hints.sentences else None
+    return LoadedAgent(Path(path), config, hints, tools, endings)
 
 
 def _config(document: Document, problems: list[ConfigError]) -> AgentConfig | None:

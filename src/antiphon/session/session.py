@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from antiphon.agent.load import LoadedAgent
@@ -182,7 +183,7 @@ class Session:
         vad = self._providers.vad.open()
         if self._providers.detector is not None:
             self._detector = self._providers.detector.open()
-        self._listener = Listener(vad, self._stt, self._clock.now_ms, self._post)
+        self._listener = Listener(vad, self._stt, self._clock.now_ms, self._hear)
 
     async def run(self) -> None:
         """Until the call is over and everything of it is closed."""
@@ -297,6 +298,18 @@ class Session:
     def _end_utterance(self, command: c.EndUtterance) -> None:
         if self._listener is not None:
             self._listener.end(command.utterance_id)
+
+    def _hear(self, event: e.Event) -> None:
+        """What the listener tells. Where the recogniser does not know how complete a phrase is, the
+        agent's own flow does."""
+        endings = self._agent.endings
+        if (
+            endings is not None
+            and isinstance(event, e.TranscriptUpdated | e.TranscriptCompleted)
+            and event.complete is None
+        ):
+            event = replace(event, complete=endings.complete(event.text))
+        self._post(event)
 
     def _predict_turn(self, command: c.PredictTurn) -> None:
         if self._detector is not None:
