@@ -33,29 +33,36 @@ class Clues:
     pauses_ms: tuple[int, ...] = ()
 
 
+# What the clues are worth beside each other. The words and the sound say how much of such speech is
+# over, and are taken at their word.
 _WORDS_WEIGHT = 1.0
+_SOUND_WEIGHT = 1.0
 _RECOGNISER_WEIGHT = 1.0
-_SOUND_WEIGHT = 0.6
-_EAGER = 1.5  # log-odds
-_FINAL = 6.0
+# In log-odds; a final signal outweighs everything else.
+_SIGNALS = {"eager": 1.5, "final": 15.0}
+# How fast the wait follows the odds. Waiting is cheap where the caller hardly is done, so that it
+# pays to take a side early; measured, the result hardly changes between 2.5 and 4.
+_STEEPNESS = 3.0
 _REMEMBERED = 8
+_LITTLE_MS = 500  # of pauses in all: half believed
 _NOTICED_LATE_MS = 100  # a voice that returns is known of so much later
 
 
 def wait_ms(clues: Clues, policy: Endpointing, language: Language) -> int:
-    """How long the pause must be."""
-    done = likelihood(clues, language)
-    if done >= 0.5:
-        wait = policy.unknown_ms + (policy.min_ms - policy.unknown_ms) * (done - 0.5) * 2
+    """How long the pause must be, from its beginning. At most `max_ms`, or one and a half of it for
+    a caller who makes such pauses."""
+    share = 1 / (1 + exp(-_STEEPNESS * log_odds_of_done(clues, language)))
+    if share >= 0.5:
+        wait = policy.unknown_ms + (policy.min_ms - policy.unknown_ms) * (share - 0.5) * 2
     else:
-        wait = policy.max_ms + (policy.unknown_ms - policy.max_ms) * done * 2
-    habit = _habit_ms(clues.pauses_ms[-_REMEMBERED:])
-    wait += policy.habit * (1 - done) * max(0.0, min(habit, 2.0 * policy.max_ms) - wait)
+        wait = policy.max_ms + (policy.unknown_ms - policy.max_ms) * share * 2
+    habit = policy.habit * _habit_ms(clues.pauses_ms[-_REMEMBERED:])
+    wait += (1 - share) * max(0.0, min(habit, 1.5 * policy.max_ms) - wait)
     return round(wait)
 
 
-def likelihood(clues: Clues, language: Language) -> float:
-    """How likely the caller is done, 0 to 1; 0.5 when nothing is known."""
+def log_odds_of_done(clues: Clues, language: Language) -> float:
+    """How likely the caller is done, as log-odds; 0 when nothing is known."""
     odds = 0.0
     words = read(clues.text, clues.expected, language).complete
     if words is not None:
@@ -64,17 +71,16 @@ def likelihood(clues: Clues, language: Language) -> float:
             odds += _RECOGNISER_WEIGHT * log_odds(clues.complete)
     if clues.sounds is not None:
         odds += _SOUND_WEIGHT * log_odds(clues.sounds)
-    odds += _FINAL if clues.signal == "final" else _EAGER if clues.signal == "eager" else 0.0
-    return 1 / (1 + exp(-odds))
+    return odds + _SIGNALS.get(clues.signal, 0.0)
 
 
 def _habit_ms(pauses_ms: Sequence[int]) -> float:
     """The pause that this caller makes inside turns, and a little more. Long pauses count more, by
     their length: the many short ones between words say nothing about the next long one. Few are
     believed less than many."""
-    total = sum(pause * pause for pause in pauses_ms)
-    if total == 0:
+    squares = sum(pause * pause for pause in pauses_ms)
+    if squares == 0:
         return 0.0
-    usual = sum(pause * pause * pause for pause in pauses_ms) / total
-    trust = len(pauses_ms) / (len(pauses_ms) + 1)
-    return trust * (usual + _NOTICED_LATE_MS)
+    usual = sum(pause * pause * pause for pause in pauses_ms) / squares
+    total = sum(pauses_ms)
+    return (usual + _NOTICED_LATE_MS) * total / (total + _LITTLE_MS)

@@ -17,7 +17,8 @@ class Language:
     Words: `fillers` ("um"), `never_last` do not end a phrase ("the", "because"), `seldom_last` do
     in some questions and answers ("for", "is"), `wants_noun` are adjectives and the like before a
     noun ("large"), `predicates` come before an adjective that ends a phrase ("too large"), `units`
-    are attributes after a number ("a two hour"), `question_words` ("who").
+    are attributes after a number ("a two hour"), `question_words` ("who", "than") let a phrase end
+    in what else seldom is last.
 
     Phrases of one to four words: `backchannels` acknowledge ("got it"), `hold` asks for a moment
     ("hold on"), `yes`, `no` and `answers` are whole answers, `openings` want an object ("i'd
@@ -76,7 +77,7 @@ def _phrases(text: str) -> frozenset[str]:
 
 
 # Lengths of telephone numbers in national notation, of PINs, and of payment cards.
-_NORTH_AMERICA = {4: 0.36, 5: 0.45, 7: 0.6, 10: 0.9, 11: 0.9, 15: 0.6, 16: 0.95}
+_NORTH_AMERICA = {4: 0.43, 5: 0.45, 7: 0.45, 10: 0.9, 11: 0.9, 15: 0.6, 16: 0.95}
 
 _ENGLISH = Language(
     backchannels=_phrases(
@@ -121,7 +122,7 @@ _ENGLISH = Language(
         room star door seat piece page mile metre meter kilo gallon liter litre gram shot way
         course storey story"""
     ),
-    question_words=_words("what who whom where which how why when whose"),
+    question_words=_words("what who whom where which how why when whose than"),
     yes=_phrases(
         """yes, yeah, yep, yup, sure, ok, okay, right, correct, absolutely, definitely, of course,
         that's right, that's correct, yes please, i do, i am, i would, i did, it is, please do"""
@@ -231,7 +232,7 @@ _GERMAN = Language(
         dreißig vierzig fünfzig sechzig siebzig achtzig neunzig"""
     ),
     repeats={"doppel": 2, "zweimal": 2, "dreimal": 3},
-    number_ends={4: 0.36, 5: 0.45, 10: 0.6, 11: 0.75, 12: 0.6, 16: 0.95},
+    number_ends={4: 0.43, 5: 0.45, 10: 0.6, 11: 0.75, 12: 0.6, 16: 0.95},
     letters=_words(
         "anton berta cäsar dora emil friedrich ida julius ludwig nordpol otto paula eszett"
     ),
@@ -292,7 +293,7 @@ _SPANISH = Language(
         treinta cuarenta cincuenta sesenta setenta ochenta noventa"""
     ),
     repeats={"doble": 2, "triple": 3},
-    number_ends={4: 0.36, 5: 0.45, 9: 0.85, 10: 0.7, 11: 0.6, 16: 0.95},
+    number_ends={4: 0.43, 5: 0.45, 9: 0.85, 10: 0.7, 11: 0.6, 16: 0.95},
     letters=_words("hache jota ka ele elle eme ene eñe erre ese efe ge equis zeta uve griega"),
     signs=_words("arroba punto guion guión"),
     streets=_words("calle avenida plaza paseo"),

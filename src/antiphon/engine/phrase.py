@@ -44,6 +44,7 @@ _MARKS = {".": 1.0, "!": 1.0, "?": 1.6, ",": -1.2, ":": -1.2, ";": -0.8, "-": -1
 _MARKS |= {"—": -1.5, "…": -2.0}
 
 _CUT_OFF = 0.05  # ends in a word that cannot be the last
+_GOES_ON = 0.08  # a number of a length that none has
 _UNLIKELY = 0.1  # ends in a word that seldom is
 _NOUN_WANTED = 0.22  # ends in an attribute
 _EITHER_WAY = 0.5
@@ -101,9 +102,9 @@ def _phrase(words: list[str], expected: Expected, language: Language) -> float:
     if any(" ".join(words[-count:]) in language.openings for count in (1, 2, 3, 4)):
         return _UNLIKELY
     if last in language.seldom_last:
-        # "What is it for", "who are you": questions do end so.
-        asks = len(words) > 2 and words[0] in language.question_words
-        return _EITHER_WAY if asks else _UNLIKELY
+        # "What is it for", "I know who you are", "more than he was" do end so.
+        near = words[:1] + words[-5:-1] if len(words) > 2 else []
+        return _EITHER_WAY if language.question_words.intersection(near) else _UNLIKELY
     if len(words) > 1 and _wants_noun(words, language):
         return _NOUN_WANTED
     return min(0.8, 0.42 + 0.08 * len(words))
@@ -136,7 +137,7 @@ def _dictated(raw: str, words: list[str], expected: Expected, language: Language
     alone = tokens == len(words) and digits >= 3 and words[-1] not in language.tens
     if not digits or ":" in raw or not (asked or tokens >= 3 or alone):
         return None
-    likely = language.number_ends.get(digits, 0.12)
+    likely = language.number_ends.get(digits, _GOES_ON)
     # Somebody who was asked for a number gives all of it, and a short one is its beginning.
     return likely if not asked or digits > 6 else likely * 0.8
 

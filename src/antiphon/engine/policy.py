@@ -34,15 +34,16 @@ class Endpointing:
         "who holds a key while speaking.",
     )
     min_ms: int = _number(
-        360, 50, 2000, "Wait after the end of speech when the caller is surely done."
+        370, 50, 2000, "Wait after the end of speech when the caller is surely done."
     )
-    unknown_ms: int = _number(560, 50, 4000, "Wait when nothing is known.")
-    max_ms: int = _number(1300, 100, 8000, "Wait when the caller is surely not done.")
+    unknown_ms: int = _number(420, 50, 4000, "Wait when nothing speaks for either.")
+    max_ms: int = _number(2000, 100, 8000, "Wait when the caller is surely not done.")
     habit: float = _number(
         1.0,
         0.0,
         3.0,
-        "How much the caller's own pauses in this call lengthen the wait; 0: not at all.",
+        "How much the caller's own pauses in this call lengthen a wait that is not surely over; "
+        "0: not at all.",
     )
     stt_deadline_ms: int = _number(
         1000, 200, 10000, "Longest wait for the final transcript after the end of speech."
