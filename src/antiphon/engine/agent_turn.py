@@ -17,7 +17,7 @@ from antiphon.engine.commands import (
     StartGeneration,
 )
 from antiphon.engine.floor import Floor
-from antiphon.engine.history import LATE_TOOL
+from antiphon.engine.history import CUT_OFF, LATE_TOOL
 from antiphon.engine.overlap import Overlap, words_of
 from antiphon.engine.response import Draft, Response, ResponseState
 from antiphon.engine.user_turn import Phase
@@ -295,6 +295,15 @@ class AgentTurn:
         self._floor.out.append(CancelGeneration(response.response_id))
         response.generating = False
         self.generation_failed(response)
+
+    def voice_failed(self) -> None:
+        """The voice is not speaking any more. Another one says what was written, and what was not
+        yet is written then."""
+        response = self._floor.response
+        unwritten = response is not None and response.generating
+        self._voice.failed()
+        if unwritten:
+            self.unreported = CUT_OFF
 
     def fail(self, response: Response) -> None:
         """The rest of the answer will not come: say so, and give up when that goes on."""

@@ -185,7 +185,7 @@ class Conversation:
         if response is not None and response.draft is not None:
             self._agent.generation_failed(response)
         elif response is not None:
-            self._voice.failed()
+            self._agent.voice_failed()
 
     def _on_call_ended(self, event: e.CallEnded) -> None:
         self._agent.drop_prepared()

@@ -78,7 +78,7 @@ class DeadAir:
             due.append((stuck_ms, "playback", self._line_stuck))
         elif response.voice_busy:
             since_ms = max(response.voice_progress_ms, response.quiet_from_ms)
-            due.append((since_ms + policy.tts_deadline_ms, "voice", self._voice.failed))
+            due.append((since_ms + policy.tts_deadline_ms, "voice", self._agent.voice_failed))
         elif response.synthesis_ended:
             at_ms = response.quiet_from_ms + policy.playback_deadline_ms
             due.append((at_ms, "playback end", self._give_up_waiting))
