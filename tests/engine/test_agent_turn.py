@@ -499,3 +499,128 @@ def test_two_answers_at_once_are_a_bug() -> None:
     call = Scenario(greeting="Welcome.")
     with pytest.raises(IllegalEvent, match="another one is under way"):
         call.conversation._agent.say("And hello.")
+
+
+# ---- another LLM ---------------------------------------------------------------------------
+
+
+def attempts(call: Scenario) -> list[int]:
+    return [one.attempt for one in call.all(c.StartGeneration)]
+
+
+def test_where_an_llm_fails_before_it_wrote_anything_the_next_one_is_asked() -> None:
+    call = Scenario(llms=3)
+    call.says("tell me")
+    assert call.llm_fails() == [c.StartGeneration(1, 1)]
+    assert call.llm_fails() == [c.StartGeneration(1, 2)]
+    call.answers("Here it is.")
+    assert call.spoken == "Here it is."
+    assert len(call.all(c.ReportResponse)) == 1
+
+
+def test_an_llm_that_stalls_at_the_beginning_is_given_up_soon_for_another() -> None:
+    call = Scenario(llms=2, policy=policy(dead_air={"llm_first_ms": 1000}))
+    call.says("tell me")
+    call.wait(999)
+    assert attempts(call) == [0]
+    assert call.wait(1) == [c.CancelGeneration(1), c.StartGeneration(1, 1)]
+    # The last one has its whole time.
+    call.wait(400)
+    call.speaks_so_far()
+    call.wait(600)
+    assert attempts(call) == [0, 1]
+    call.answers("Here it is.")
+    assert call.spoken == "One moment. Here it is."
+
+
+def test_an_llm_that_has_begun_to_write_has_its_whole_time() -> None:
+    call = Scenario(llms=2, policy=policy(dead_air={"llm_first_ms": 1000}))
+    call.says("tell me")
+    call.writes("Well. ")
+    call.voices()
+    call.plays(300)
+    call.wait(2000)
+    assert attempts(call) == [0]
+
+
+def test_what_was_half_written_is_not_written_again_by_another() -> None:
+    call = Scenario(llms=2)
+    call.says("tell me")
+    call.writes("Well, the thing is")
+    call.llm_fails()
+    assert attempts(call) == [0]
+    assert call.spoken == "Well, the thing is " + DEFAULT_PHRASES.llm_failed
+
+
+def test_an_llm_that_has_asked_for_a_tool_has_begun_too() -> None:
+    call = Scenario(llms=2)
+    call.says("order")
+    call.wants_tool("place")
+    call.llm_fails()
+    assert attempts(call) == [0]
+    assert call.spoken == DEFAULT_PHRASES.llm_failed
+
+
+def test_the_llm_that_worked_is_asked_first_from_then_on() -> None:
+    call = Scenario(llms=2)
+    call.says("tell me")
+    call.llm_fails()
+    call.answers("Here it is.")
+    call.voices()
+    call.plays_out()
+    call.says("and more")
+    assert attempts(call) == [0, 1, 1]
+    assert call.llm_fails() == [c.StartGeneration(2, 0)]  # and the agent's own is the other one
+
+
+def test_another_llm_goes_on_after_a_tool() -> None:
+    call = Scenario(llms=2)
+    call.says("order")
+    call.wants_tool("place")
+    call.is_done_writing()
+    call.tool_returns('{"number":7}')
+    call.llm_fails()
+    call.answers("It is number seven.")
+    assert attempts(call) == [0, 0, 1]
+    assert len(call.all(c.CallTool)) == 1
+    assert call.spoken == "It is number seven."
+
+
+def failing(call: Scenario) -> None:
+    """A turn that no LLM answers."""
+    call.says("tell me")
+    for _ in range(call.setup.llms):
+        call.llm_fails()
+    call.voices()
+
+
+def test_when_all_fail_the_caller_is_told_and_when_that_goes_on_the_agent_says_goodbye() -> None:
+    call = Scenario(llms=2, policy=policy(dead_air={"llm_failures": 2}))
+    failing(call)
+    assert call.spoken == DEFAULT_PHRASES.llm_failed
+    call.plays_out()
+    assert call.all(c.EndCall) == []
+    failing(call)
+    assert call.spoken == DEFAULT_PHRASES.llm_gone
+    assert c.EndCall("the language model failed") in call.plays_out()
+
+
+def test_an_answer_in_between_is_forgiving() -> None:
+    call = Scenario(policy=policy(dead_air={"llm_failures": 2}))
+    for _ in range(2):
+        failing(call)
+        assert call.spoken == DEFAULT_PHRASES.llm_failed
+        call.plays_out()
+        call.finishes("Sure.")
+    assert call.all(c.EndCall) == []
+
+
+def test_a_goodbye_of_the_agents_own_is_not_made_a_failure() -> None:
+    call = Scenario(policy=policy(dead_air={"llm_failures": 1}))
+    call.says("bye")
+    call.writes("Goodbye.")
+    call.wants_tool("end_call")
+    call.llm_fails()
+    assert call.spoken == "Goodbye. " + DEFAULT_PHRASES.llm_failed
+    call.voices()
+    assert c.EndCall("agent") in call.plays_out()

@@ -1,5 +1,5 @@
-"""The caller's side, as a caller would feel it: when a turn is over, by words, sound, signals, keys;
-and what the agent makes of its caller's voice."""
+"""The caller's side, as a caller would feel it: when a turn is over, by words, sound, signals and
+keys; and what the agent makes of its caller's voice."""
 
 from __future__ import annotations
 
@@ -558,7 +558,8 @@ def test_a_greeting_may_be_protected_by_an_agent_that_is_not() -> None:
     call = Scenario(greeting="This call is recorded.", greeting_protected=True)
     call.voices()
     call.plays(100)
-    assert call.speaks("stop") and call.all(c.DuckAudio) == []
+    assert call.speaks("stop")
+    assert call.all(c.DuckAudio) == []
     call.wait(500)
     call.falls_silent()
     call.understood("stop", complete=1.0)

@@ -200,3 +200,53 @@ def test_a_tool_that_hangs_is_given_up_and_said_so() -> None:
         call.speaks_so_far()
     assert call.messages[-1] == ("tool", TOOL_TIMED_OUT)
     assert call.all(c.StartGeneration)[1:] == [c.StartGeneration(1)]
+
+
+# ---- patience ------------------------------------------------------------------------------
+
+
+def quiet_for(call: Scenario) -> int:
+    """How long the caller may be silent from now on."""
+    deadline = call.conversation.deadline
+    assert deadline is not None
+    assert deadline.reason == "silence"
+    return deadline.at_ms - call.now_ms
+
+
+@pytest.mark.parametrize("text", ["hold on", "one moment", "let me check"])
+def test_a_caller_who_asks_for_a_moment_is_given_one(text: str) -> None:
+    call = Scenario(policy=policy(silence={"check_in_ms": 10_000, "hold_ms": 45_000}))
+    call.finishes("Take your time.", text)
+    assert quiet_for(call) == 45_000
+    call.wait(45_000)
+    assert call.spoken == DEFAULT_PHRASES.check_in[0]
+    call.voices()
+    call.plays_out()
+    assert quiet_for(call) == 10_000  # a moment is not for ever
+
+
+def test_the_moment_is_over_when_the_caller_is_back() -> None:
+    call = Scenario(policy=policy(silence={"check_in_ms": 10_000, "hold_ms": 45_000}))
+    call.finishes("Take your time.", "hold on")
+    call.finishes("Sure.", "a coffee please")
+    assert quiet_for(call) == 10_000
+
+
+def test_a_moment_is_never_shorter_than_the_usual_silence() -> None:
+    call = Scenario(policy=policy(silence={"check_in_ms": 10_000, "hold_ms": 2000}))
+    call.finishes("Take your time.", "hold on")
+    assert quiet_for(call) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("question", "ms"),
+    [
+        ("What is your phone number?", 15_000),
+        ("How do you spell your name?", 15_000),
+        ("Which size would you like?", 10_000),
+    ],
+)
+def test_who_has_to_look_something_up_is_given_longer(question: str, ms: int) -> None:
+    call = Scenario(policy=policy(silence={"check_in_ms": 10_000}))
+    call.finishes(question)
+    assert quiet_for(call) == ms

@@ -1,4 +1,4 @@
-"""Answers that are prepared in a pause: heard if the turn ends with the same words, else unknown."""
+"""Answers prepared in a pause: heard if the turn ends with the same words, else unknown."""
 
 from __future__ import annotations
 
