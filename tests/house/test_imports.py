@@ -23,10 +23,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "audio": BASE,
     "net": BASE,
     "observe": BASE,
+    "spoken": (*BASE, "engine.ssml"),
     "providers": (*BASE, "net", "audio"),
     "channels": (*BASE, "net", "audio"),
     "agent": (*BASE, "engine.policy", *PROVIDERS, "providers.secret"),
-    "session": (*BASE, "engine", "audio", "observe", "agent", *PROVIDERS, *CHANNELS),
+    "session": (*BASE, "engine", "audio", "observe", "agent", "spoken", *PROVIDERS, *CHANNELS),
     "bench": (*BASE, "engine", "audio", "observe", "agent", "session", *PROVIDERS, *CHANNELS),
     "server": (*BASE, "engine", "audio", "observe", "agent", "session", *PROVIDERS, "channels"),
     "cli": (
@@ -47,7 +48,7 @@ DOORS: dict[tuple[str, str], str] = {
 }
 
 HEAVY = {"av", "aiortc", "onnxruntime", "numpy", "pocketsphinx", "soxr", "soundfile", "fastapi"} | {
-    "uvicorn", "httpx", "playwright", "prometheus_client",
+    "uvicorn", "httpx", "playwright", "prometheus_client", "babel", "phonenumbers",
 }  # fmt: skip
 # Where a heavy library may be imported at the top of a module. The registry loads these modules
 # when an agent names them, the command line when its command is given.

@@ -279,9 +279,7 @@ class Segmenter:
         commas = [m.end() for m in re.finditer(r"[,;:] (?!\d)", text)]
         joints = [m.end() for m in _JOINING.finditer(text)]
         spaces = [m.end() for m in re.finditer(r"(?<![\d.]) (?=\S)|(?<=\d) (?=[^\W\d])", text)]
-        for places in (commas, joints, spaces):
-            for place in reversed(places):
-                if place >= least and not self._keeps_line(place - 1):
-                    return place
-        space = text.rfind(" ")
-        return space + 1 if space > 0 else limit
+        wanted = (*reversed(commas), *reversed(joints), *reversed(spaces))
+        good = (p for p in wanted if p >= least and not self._keeps_line(p - 1))
+        tag = _OPEN.search(text)
+        return next(good, tag.start() if tag is not None and tag.start() else limit)
