@@ -128,15 +128,44 @@ def test_a_signal_of_the_pause_before_is_forgotten() -> None:
     assert ends_at(call) == call.now_ms + call.pause_ms("a coffee please and", pauses_ms=(250,))
 
 
-def test_a_recogniser_may_be_quicker_than_voice_activity() -> None:
+def test_where_the_recogniser_decides_voice_activity_does_not() -> None:
     call = Scenario(policy=policy(endpointing={"mode": "stt"}))
+    call.speaks()
+    call.wait(800)
+    call.signals("final")
+    assert call.outcomes == []  # nothing is understood yet: there is nothing to answer
+    call.hears_partly(WORDS)
+    assert call.outcomes == [(WORDS, "answered")]
+    assert call.states[0] == "speaking"
+
+
+def test_a_recogniser_may_be_quicker_than_voice_activity() -> None:
+    call = Scenario(policy=policy(endpointing={"mode": "automatic", "min_ms": 200}))
     call.speaks(WORDS)
     call.wait(800)
     call.signals("final")
     assert call.outcomes == []
     call.falls_silent()
     call.understood(WORDS)
+    call.wait(250)
     assert call.outcomes == [(WORDS, "answered")]
+
+
+def test_the_agents_own_words_are_no_turn() -> None:
+    """What the agent said comes back over a loudspeaker, and is recognised after its end."""
+    call = Scenario(greeting="Welcome to the cafe. We have coffee and cake today.")
+    call.voices()
+    call.line_starts()
+    call.wait(400)
+    call.speaks()
+    call.send(e.SpeechMeasured(call.now_ms, -35.0, 0.9))
+    call.plays_out()
+    call.wait(200)
+    call.falls_silent()
+    call.understood("the cafe we have coffee and cake")
+    call.wait(3000)
+    assert call.outcomes == [("the cafe we have coffee and cake", "echo")]
+    assert not call.all(c.StartGeneration)
 
 
 STT_DECIDES: dict[str, Any] = {"endpointing": {"mode": "stt", "max_ms": 1300}}

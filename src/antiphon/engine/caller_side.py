@@ -18,7 +18,16 @@ from antiphon.engine.commands import (
 )
 from antiphon.engine.dead_air import DeadAir, Due
 from antiphon.engine.floor import Floor
-from antiphon.engine.overlap import Decision, Evidence, Judgement, Overlap, judge, words_of
+from antiphon.engine.overlap import (
+    ECHO_SHARE,
+    Decision,
+    Evidence,
+    Judgement,
+    Overlap,
+    is_echo,
+    judge,
+    words_of,
+)
 from antiphon.engine.phrase import expected_after
 from antiphon.engine.preparation import Preparation
 from antiphon.engine.response import Response, ResponseState
@@ -282,10 +291,13 @@ class CallerSide:
         if source == "text":
             end_ms = floor.now_ms
         voiced_ms, final = user.voiced_ms(floor.now_ms), user.final
+        echo = source == "speech" and self._is_echo(text)
         user.restart(floor.now_ms)
         floor.idle_from_ms = floor.now_ms
         if not heard and final and (source == "keys" or voiced_ms < ends.min_speech_ms):
             floor.out.append(ReportTurn(turn_id, "", "noise"))
+        elif text and echo:
+            floor.out.append(ReportTurn(turn_id, heard, "echo"))
         elif not text:
             floor.out.append(ReportTurn(turn_id, heard, "unclear"))
             self._ask_again(end_ms)
@@ -297,6 +309,13 @@ class CallerSide:
             floor.out.append(ReportTurn(turn_id, text, "answered", source))
             self._agent.answer(turn_id, end_ms, text)
         self.preparation.turn_over()
+
+    def _is_echo(self, text: str) -> bool:
+        """Whether it is the agent's voice come back that was taken for a turn: it began while the
+        agent sounded, was measured to be an echo, and has the agent's words."""
+        floor = self._floor
+        over = floor.user.speech_start_ms <= floor.last_sound_ms
+        return over and floor.echo >= ECHO_SHARE and is_echo(text, floor.last_words)
 
     def _ask_again(self, end_ms: int) -> None:
         phrases = self._floor.setup.phrases

@@ -175,7 +175,7 @@ class ReportTranscript(Command):
 
 @dataclass(frozen=True, slots=True)
 class ReportTurn(Command):
-    """The caller's turn is over. `outcome`: `answered`, or why it is not: `noise`,
+    """The caller's turn is over. `outcome`: `answered`, or why it is not: `noise`, `echo`,
     `backchannel`, `unclear`."""
 
     turn_id: int

@@ -71,7 +71,7 @@ class Judgement:
     again_ms: int | None = None
 
 
-_ECHO_SHARE = 0.5
+ECHO_SHARE = 0.5
 """From here on the sound is taken for the agent's own."""
 _FAR_BELOW_DB = 12.0
 """A voice so much below the caller's usual level is somebody else's, further away."""
@@ -169,9 +169,17 @@ def _are_own(words: list[str], evidence: Evidence, weak: str) -> bool:
         return bool(weak) and words[0] in spoken
     if evidence.asked and not weak and len(words) <= _ANSWER_WORDS:
         return False
-    needed = len(words) * _GARBLED if evidence.echo >= _ECHO_SHARE else len(words)
+    needed = len(words) * _GARBLED if evidence.echo >= ECHO_SHARE else len(words)
     starts = [at for at, word in enumerate(spoken) if word in words]
     return any(_matched(words, spoken, start) >= needed for start in starts)
+
+
+def is_echo(text: str, spoken: str) -> bool:
+    """Whether a text is nothing but several words that the agent has `spoken`, in their order."""
+    words, said = words_of(text), _spoken_words(spoken)
+    if len(words) <= _ANSWER_WORDS:
+        return False
+    return any(_matched(words, said, start) >= len(words) * _GARBLED for start in range(len(said)))
 
 
 def _matched(words: list[str], spoken: Sequence[str], start: int) -> int:
@@ -263,7 +271,7 @@ def _judge_sound(evidence: Evidence, policy: Interruption, weak: str) -> Judgeme
 
 def _weakness(evidence: Evidence, policy: Interruption) -> str:
     """Why the sound is no near voice of the caller's: `echo`, `far`; or empty."""
-    if evidence.echo >= _ECHO_SHARE:
+    if evidence.echo >= ECHO_SHARE:
         return "echo"
     if evidence.level_db is None:
         return ""

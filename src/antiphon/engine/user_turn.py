@@ -268,6 +268,8 @@ class UserTurn:
         """When the turn is over, by what is known now; None while the caller speaks."""
         if self.source == "keys":
             return self._keys_due_ms
+        if self._policy.mode == "stt" and self._signal == "final" and self.text:
+            return self.text_at_ms  # whatever sounds in the room
         if self.phase is not Phase.QUIET:
             # Who types has finished, whatever sounds in the room.
             return self.speech_end_ms if self.source == "text" else None
