@@ -31,7 +31,9 @@ def test_the_delay_is_from_the_true_end_to_the_first_decision() -> None:
 @pytest.mark.parametrize(
     ("at", "cut"), [(0.9, 0), (0.96, 1), (1.5, 1), (2.1, 1), (2.2, 0), (3.0, 0)]
 )
-def test_a_cut_in_is_in_the_pause_or_before_the_next_words_are_taken_in(at: float, cut: int) -> None:
+def test_a_cut_in_is_in_the_pause_or_before_the_next_words_are_taken_in(
+    at: float, cut: int
+) -> None:
     figures = turn(at, 4.5)
     assert figures["cut_in"] == cut
     # Before the end it is wrong anywhere.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,7 +46,7 @@ _NOT_TAKEN = ("noise", "backchannel", "merged")
 @dataclass(frozen=True, slots=True)
 class Turn:
     """A turn as the agent took it, at a moment of the stream. `missing` are words that the caller
-    had said well before that and that are in no turn."""
+    had said well before that and that are in no turn, where they are understood as they are."""
 
     at_s: float
     outcome: str
@@ -125,9 +126,12 @@ async def play(item: Item, cast: Cast, loop: StreamLoop, trace: Path | None = No
     agent = cast.agent
     if voice:
         agent = replace(agent, config=agent.config.model_copy(update={"greeting": GREETING}))
+    if "echo" in item.row.get("category", ""):
+        agent = _never_lower(agent)
     stage = Stage(item, LEAD_S)
     ear = Ear(voice, from_s)
     watch = _Watch(trace or Path(os.devnull), agent.setup, stage, ear)
+    watch.knows_words = cast.stt is None
     stt: Stt = ScriptStt(stage) if cast.stt is None else WaitedStt(cast.stt, loop.outside)
     providers = Providers(
         vad=WatchedVad(cast.vad, stage),
@@ -141,7 +145,7 @@ async def play(item: Item, cast: Cast, loop: StreamLoop, trace: Path | None = No
     await session.prepare()
     line = _Line(stage, session, ear, watch, user)
     line.begin()
-    begun_s = loop.charged()
+    begun_s = time.process_time()
     loop.set_exception_handler(line.failed)
     await session.run()
     loop.set_exception_handler(None)
@@ -153,8 +157,16 @@ async def play(item: Item, cast: Cast, loop: StreamLoop, trace: Path | None = No
         tuple(watch.lowered),
         tuple(ear.silences()),
         tuple(stage.edges),
-        loop.charged() - begun_s,
+        time.process_time() - begun_s,
     )
+
+
+def _never_lower(agent: LoadedAgent) -> LoadedAgent:
+    """Lower the voice by nothing: the echo in a recording is that of a voice which was not lowered,
+    and stays as loud as it is."""
+    turn = agent.config.turn
+    turn = replace(turn, interruption=replace(turn.interruption, duck_db=0.0))
+    return replace(agent, config=agent.config.model_copy(update={"turn": turn}))
 
 
 def _voice(item: Item) -> tuple[bytes, float]:
@@ -193,6 +205,7 @@ class _Watch(TraceWriter):
         super().__init__(path, setup)
         self.turns: list[Turn] = []
         self.lowered: list[float] = []
+        self.knows_words = True
         self._stage, self._ear = stage, ear
         self._words: dict[int, int] = {}  # of each turn that stands
 
@@ -213,7 +226,8 @@ class _Watch(TraceWriter):
         if taken:
             # A turn that was taken back and went on has its words again.
             self._words[command.turn_id] = len(command.text.split())
-        said = item.spoken(now_s - TAKEN_IN_S) if taken and item.words else 0
+        counted = taken and self.knows_words and item.words
+        said = item.spoken(now_s - TAKEN_IN_S) if counted else 0
         missing = max(0, said - sum(self._words.values()))
         self.turns.append(Turn(now_s, command.outcome, command.text, missing))
 

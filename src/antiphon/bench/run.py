@@ -19,6 +19,7 @@ from antiphon.bench.items import Item
 from antiphon.bench.loop import StreamLoop
 from antiphon.bench.play import Cast, Outcome, play, rehearsed
 from antiphon.engine.policy import Endpointing
+from antiphon.errors import UserFacingError
 from antiphon.providers import registry
 from antiphon.providers.base import AgentHints
 
@@ -77,7 +78,11 @@ def run_items(items: Sequence[Item], plan: Plan, processes: int = 1) -> Iterator
 
 
 def _run_part(items: Sequence[Item], plan: Plan) -> list[Outcome]:
-    return list(run_items(items, plan))
+    try:
+        return list(run_items(items, plan))
+    except UserFacingError as error:
+        # Not every error can be carried from process to process; its text can.
+        raise UserFacingError(str(error)) from None
 
 
 def patient(config: AgentConfig, factor: float) -> AgentConfig:
