@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+import numpy as np
 import pytest
 
 from antiphon.engine import events as e
@@ -22,9 +23,11 @@ class Edges:
     def __init__(self) -> None:
         self.next: list[VadEdge] = []
         self.fed = 0
+        self.silent = 0
 
     def feed(self, pcm: bytes) -> Sequence[VadEdge]:
         self.fed += 1
+        self.silent += not any(pcm)
         found, self.next = self.next, []
         return found
 
@@ -191,3 +194,74 @@ async def test_without_a_recogniser_voice_activity_is_still_heard() -> None:
 def test_frames_of_another_length_are_a_channels_bug() -> None:
     with pytest.raises(ValueError, match="640 bytes, this one 6"):
         Call(None).listener.on_audio(b"\0" * 6)
+
+
+# ---- both sound ----------------------------------------------------------------------------
+
+
+def loud(amplitude: int, count: int = 1, seed: int = 1) -> list[bytes]:
+    """Frames of noise that rises and falls, of this amplitude at its loudest."""
+    random = np.random.default_rng(seed)
+    shape = np.repeat(random.uniform(0.05, 1.0, count // 5 + 1), 5)[:count, None]
+    noise = random.uniform(-amplitude, amplitude, (count, FRAME_BYTES // 2)) * shape
+    return [frame.astype("<i2").tobytes() for frame in noise]
+
+
+def measured(call: Call) -> list[e.SpeechMeasured]:
+    return [event for event in call.events if isinstance(event, e.SpeechMeasured)]
+
+
+def overlap(call: Call, played: list[bytes | None], heard: list[bytes]) -> None:
+    for mine, theirs in zip(played, heard, strict=True):
+        call.now_ms += 20
+        call.listener.on_played(mine)
+        call.listener.on_audio(theirs)
+
+
+def test_how_the_caller_sounds_is_told_at_the_onset_and_every_60_ms_while_both_sound() -> None:
+    call = Call(Recogniser())
+    agent: list[bytes | None] = [*loud(9000, 200)]
+    overlap(call, agent[:10], [FRAME] * 10)
+    assert not call.events
+    call.vad.next = [VadEdge(True, 200)]
+    overlap(call, agent[10:20], [bytes(FRAME_BYTES - 2) + b"\x00\x40"] * 10)
+    assert isinstance(call.events[0], e.UserSpeechStarted)
+    assert [event.at_ms for event in measured(call)] == [220, 280, 340, 400]
+    # A single sample of half of full scale in 320: -6 - 25 dB.
+    assert [event.level_db for event in measured(call)] == pytest.approx([-31.1] * 4, abs=0.1)
+    call.vad.next = [VadEdge(False, 400)]
+    overlap(call, agent[20:30], [FRAME] * 10)
+    assert len(measured(call)) == 4
+
+
+def test_how_the_caller_sounds_is_told_less_often_while_the_agent_is_silent() -> None:
+    call = Call(Recogniser())
+    call.frames(10)
+    call.vad.next = [VadEdge(True, 140)]
+    overlap(call, [None] * 50, loud(8000, 50))
+    told = measured(call)
+    assert [event.at_ms for event in told] == [460, 700, 940, 1180]
+    assert all(event.echo == 0.0 and -40 < event.level_db < -12 for event in told)
+
+
+def test_the_agents_own_voice_is_silence_for_the_detector_and_not_for_the_recogniser() -> None:
+    stt = Recogniser()
+    call = Call(stt)
+    agent: list[bytes | None] = [*loud(12_000, 200)]
+    echo = [FRAME] * 5 + [
+        (np.frombuffer(frame, "<i2") // 8).astype("<i2").tobytes() for frame in agent if frame
+    ]
+    room = loud(20, 200, seed=2)
+    heard = [
+        (np.frombuffer(a, "<i2") + np.frombuffer(b, "<i2")).tobytes()
+        for a, b in zip(echo[:200], room, strict=True)
+    ]
+    overlap(call, agent[:100], heard[:100])
+    before = call.vad.silent
+    overlap(call, agent[100:], heard[100:])
+    assert call.vad.silent - before > 90
+    assert stt.pushed == 200
+    call.vad.next = [VadEdge(True, 4000)]
+    overlap(call, [*loud(12_000, 10, seed=3)], loud(25_000, 10, seed=4))
+    assert call.vad.silent - before < 110
+    assert measured(call)[-1].echo < 0.3

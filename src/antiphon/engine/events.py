@@ -102,9 +102,9 @@ class TurnSignalled(Event):
 
 @dataclass(frozen=True, slots=True)
 class SpeechMeasured(Event):
-    """How the caller's speech sounds, told every 60 ms while both sides sound: its level over that
-    time (dBFS, of a full-scale square wave) and which share of it is explained by the agent's own
-    voice coming back, 0 to 1."""
+    """How the caller's speech sounds, told every 60 ms while both sides sound, every 240 ms while
+    the caller alone does: its level over its last 300 ms (dBFS, of a full-scale square wave) and
+    which share of it is explained by the agent's own voice coming back, 0 to 1."""
 
     level_db: float
     echo: float

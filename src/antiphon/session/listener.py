@@ -1,9 +1,17 @@
-"""The caller's side of one call: every frame goes through the VAD, inline, and to the STT."""
+"""The caller's side of one call: every frame goes through the VAD, inline, and to the STT.
+
+What is nothing but the agent's own voice coming back is silence for the VAD, so that it neither
+begins an overlap nor hides the beginning of one. The STT hears everything.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Callable
 
+from antiphon.audio.echo import EchoGuard
+from antiphon.audio.levels import rms_dbfs
 from antiphon.engine import events as e
 from antiphon.errors import ProviderError
 from antiphon.providers.base import EndOfTurn, PartialText, SttEvent, SttStream, VadStream
@@ -11,6 +19,11 @@ from antiphon.types import FRAME_BYTES, FRAME_MS
 
 PREROLL_MS = 300
 """Audio before the VAD's onset that the STT is given: onsets are found late, at worst 150 ms."""
+MEASURED_MS = 60
+"""How often the engine is told how the caller sounds while the agent sounds too; otherwise, to
+learn what is usual for the caller, a quarter as often."""
+_LATELY = 300 // FRAME_MS
+_SILENCE = bytes(FRAME_BYTES)
 
 
 class Listener:
@@ -24,6 +37,9 @@ class Listener:
         post: Callable[[e.Event], None],
     ) -> None:
         self._vad, self._stt, self._now_ms, self._post = vad, stt, now_ms, post
+        self._guard = EchoGuard()
+        self._lately: deque[tuple[float, float]] = deque(maxlen=_LATELY)  # energy, that of the echo
+        self._speaking_ms: int | None = None  # how long the caller has been speaking
         self._fed_ms = 0
         self._wanted: tuple[int, int] | None = None  # final transcript that was asked for
 
@@ -42,11 +58,44 @@ class Listener:
                 self._stt.push(pcm)
             except ProviderError as error:
                 self.failed(str(error))
-        for edge in self._vad.feed(pcm):
+        only_echo = self._guard.hear(pcm)
+        if self._guard.active or self._speaking_ms is not None:
+            self._measure(pcm)
+        elif self._lately:
+            self._lately.clear()
+        for edge in self._vad.feed(_SILENCE if only_echo else pcm):
             now_ms = self._now_ms()
-            at_ms = max(0, now_ms - (self._fed_ms - edge.position_ms))
+            ago_ms = self._fed_ms - edge.position_ms
             kind = e.UserSpeechStarted if edge.speaking else e.UserSpeechStopped
-            self._post(kind(now_ms, at_ms))
+            self._post(kind(now_ms, max(0, now_ms - ago_ms)))
+            self._turned(edge.speaking, ago_ms // FRAME_MS)
+
+    def on_played(self, frame: bytes | None) -> None:
+        """Take the 20 ms that were played to the caller meanwhile; None for silence."""
+        self._guard.played(frame)
+
+    def _measure(self, pcm: bytes) -> None:
+        active = self._guard.active
+        energy = 10 ** ((self._guard.level_db if active else rms_dbfs(pcm)) / 10)
+        self._lately.append((energy, energy * self._guard.echo))
+        if self._speaking_ms is not None:
+            self._speaking_ms += FRAME_MS
+            if self._speaking_ms % (MEASURED_MS if active else 4 * MEASURED_MS) == 0:
+                self._tell()
+
+    def _turned(self, speaking: bool, frames_ago: int) -> None:
+        """The caller began or ended speaking; how they sound is known from there on."""
+        self._speaking_ms = 0 if speaking else None
+        while len(self._lately) > (frames_ago if speaking else 0):
+            self._lately.popleft()
+        if self._lately and self._guard.active:
+            self._tell()
+
+    def _tell(self) -> None:
+        energy = sum(one for one, _ in self._lately)
+        echo = sum(one for _, one in self._lately) / energy
+        level_db = 10 * math.log10(energy / len(self._lately))
+        self._post(e.SpeechMeasured(self._now_ms(), round(level_db, 1), round(echo, 2)))
 
     def begin(self, utterance_id: int, speech_at_ms: int) -> None:
         """Transcribe from here on; speech that was noticed late gets its pre-roll."""
@@ -102,6 +151,3 @@ class Listener:
                 event.complete,
             )
         )
-
-    def on_played(self, frame: bytes | None) -> None:
-        """What the caller was just played, 20 ms at the output's rate; None: nothing."""
