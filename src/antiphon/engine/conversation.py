@@ -96,7 +96,7 @@ class Conversation:
             IllegalEvent: the event cannot happen now, a bug of whoever sent it.
         """
         floor = self._floor
-        if floor.ended or (floor.ending and not isinstance(event, e.CallEnded)):
+        if floor.ended or (floor.ending and not isinstance(event, e.CallEnded | e.CallRestored)):
             return []
         if not floor.started and not isinstance(event, e.CallStarted | e.CallEnded):
             raise IllegalEvent(f"{type(event).__name__} before CallStarted")
@@ -162,6 +162,9 @@ class Conversation:
         """Everything under way outside is gone. What the caller has not heard is said again, what
         was being written is written again; a tool that ran is not run again."""
         floor, agent, voice = self._floor, self._agent, self._voice
+        if floor.ending:
+            voice.end_call(floor.ending)  # nobody has hung up
+            return
         agent.drop_prepared()
         lost_tools = list(agent.open_tools)
         for call_id in lost_tools:
@@ -175,6 +178,8 @@ class Conversation:
                 pass  # the caller had taken the floor
             elif working:
                 agent.unreported = CUT_OFF
+            elif ending and not rest:
+                voice.end_call(ending)
             else:
                 voice.rest, voice.rest_end = rest, ending
         floor.idle_from_ms = floor.now_ms

@@ -63,7 +63,7 @@ class Floor:
         self.now_ms = 0
         self.started_ms = 0
         self.started = False
-        self.ending = False  # EndCall was said
+        self.ending = ""  # why EndCall was said, once it was
         self.ended = False
         self.language = language_of(setup.language)
         self.user = UserTurn(

@@ -220,5 +220,5 @@ class VoiceTurn:
 
     def end_call(self, reason: str) -> None:
         """Hang up."""
-        self._floor.ending = True
+        self._floor.ending = reason
         self._floor.out.append(EndCall(reason))
