@@ -6,6 +6,7 @@ response is flushed at once, as the session does, unless `answer_flush` is False
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -63,6 +64,12 @@ class Scenario:
         for event in happened:
             self._give(event)
         return self.new
+
+    def send_all(self, events: Sequence[e.Event]) -> None:
+        """Tell a story again, with its times."""
+        for event in events:
+            self.now_ms = max(self.now_ms, event.at_ms)
+            self._give(event)
 
     def _give(self, event: e.Event) -> None:
         self.events.append(event)
