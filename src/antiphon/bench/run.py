@@ -53,7 +53,7 @@ def run_items(items: Sequence[Item], plan: Plan, processes: int = 1) -> Iterator
     """
     if processes <= 1 or len(items) < 2:
         with asyncio.Runner(loop_factory=lambda: _loop(plan)) as runner:
-            company = runner.run(_Company.gather(plan))
+            company = runner.run(_Company.assemble(plan))
             try:
                 company.rehearse(runner, items)
                 for item in items:
@@ -117,7 +117,7 @@ class _Company:
         self._plan, self._cast, self._started = plan, cast, started
 
     @classmethod
-    async def gather(cls, plan: Plan) -> _Company:
+    async def assemble(cls, plan: Plan) -> _Company:
         """Start what the agent needs here."""
         agent = _agent(plan)
         agent = replace(agent, config=patient(agent.config, plan.patience))
