@@ -95,7 +95,7 @@ _ENGLISH = Language(
     fillers=_words("um umm uhm uh uhh er erm eh hm hmm mm"),
     never_last=_words(
         """a an the my your his her its our their every
-        and or but because cause if unless although though while whereas until since as than
+        and or but because cause if unless although though while whereas whether until since as than
         i i'm i'd i'll i've we we're we'd we'll we've he he's he'd she she's she'd they they're
         they'd they'll it's it'd it'll you're you'd you'll there's that's what's who's let's
         whose which very really quite wanna gonna gotta"""

@@ -168,7 +168,10 @@ def _digits_of(word: str, language: Language) -> int:
     if word in language.tens:
         return 2
     figures = word.replace("-", "")
-    return len(figures) if figures.isdecimal() else 0
+    if figures.isdecimal():
+        return len(figures)
+    parts = word.split("-")  # "twenty-three"
+    return 2 * (len(parts) > 1 and (language.digits | language.tens).issuperset(parts))
 
 
 def _address(raw: str, words: list[str], expected: Expected, language: Language) -> float | None:
