@@ -80,6 +80,8 @@ def test_how_soon_the_voice_is_lower() -> None:
     assert figures["false_stops"]["silences"] == 0
     assert decisions({"bargein": done}) == {"bargein": {"end_of_turn": [], "stop": [2.3]}}
     assert misses([STOP], {"bargein": done}) == []
+    slow = outcome("bargein", silences=(Silence(2.5, None, None),))
+    assert [one.what for one in misses([STOP], {"bargein": slow})] == ["500 ms to stop"]
     (missed,) = misses([STOP], {"bargein": outcome("bargein")})
     assert (missed.what, missed.text) == ("not stopped", "interruption: ")
 

@@ -13,7 +13,8 @@ from antiphon.bench.score import Figures, barge_in, end_of_turn, in_ms
 
 Outcomes = Mapping[str, Outcome]
 
-_SLOW_S = 1.0
+_SLOW_TURN_S = 1.0
+_SLOW_STOP_S = 0.48
 
 
 def decisions(outcomes: Outcomes) -> dict[str, dict[str, list[float]]]:
@@ -145,7 +146,7 @@ class Miss:
 
 
 def misses(items: Sequence[Item], outcomes: Outcomes) -> list[Miss]:
-    """Cut-ins, late ends, wrong and missing stops, in the order of the items."""
+    """Cut-ins, late ends, wrong, missing and slow stops, in the order of the items."""
     found: list[Miss] = []
     for item in items:
         outcome = outcomes.get(item.id)
@@ -178,7 +179,7 @@ def _turn_misses(item: Item, outcome: Outcome) -> list[Miss]:
         text = "" if natural else str(item.row.get("transcript") or "")
         if not times:
             found.append(Miss("never", item.id, event["time"], None, text))
-        elif times[0] - event["time"] > _SLOW_S:
+        elif times[0] - event["time"] > _SLOW_TURN_S:
             late_ms = round((times[0] - event["time"]) * 1000)
             found.append(Miss(f"{late_ms} ms late", item.id, times[0],
                               _wait_ms(outcome, times[0]), text))  # fmt: skip
@@ -199,6 +200,8 @@ def _stop_misses(item: Item, outcome: Outcome) -> list[Miss]:
             again = silence.again_s
             after = "" if again is None else f", again after {(again - silence.at_s) * 1000:.0f} ms"
             found.append(Miss("false stop" + after, item.id, silence.at_s, None, about))
+    if (took_ms := figures["stop_p50_ms"]) is not None and took_ms > _SLOW_STOP_S * 1000:
+        found.append(Miss(f"{took_ms} ms to stop", item.id, outcome.stop[0], None, about))
     return found
 
 
