@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.providers.base import AgentHints, Llm, Stt, Tts, Vad
+from antiphon.providers.base import AgentHints, Llm, Stt, Tts, TurnDetector, Vad
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Candidate:
 
 
 VADS = [Candidate("antiphon.providers.vad.silero:SileroVad")]
+TURNS = [Candidate("antiphon.providers.turn.prosody:ProsodyTurn")]
 TTSS = [
     Candidate("antiphon.providers.tts.flite:FliteTts"),
     Candidate("antiphon.providers.scripted:ScriptedTts"),
@@ -52,6 +53,12 @@ async def vad(request: pytest.FixtureRequest) -> AsyncIterator[Vad]:
         yield provider
 
 
+@pytest.fixture(params=TURNS, ids=_name)
+async def turn(request: pytest.FixtureRequest) -> AsyncIterator[TurnDetector]:
+    async for provider in _run(request.param):
+        yield provider
+
+
 @pytest.fixture(params=TTSS, ids=_name)
 async def tts(request: pytest.FixtureRequest) -> AsyncIterator[Tts]:
     async for provider in _run(request.param):
@@ -70,7 +77,7 @@ async def stt(request: pytest.FixtureRequest) -> AsyncIterator[Stt]:
         yield provider
 
 
-@pytest.fixture(params=VADS + TTSS + LLMS + STTS, ids=_name)
+@pytest.fixture(params=VADS + TURNS + TTSS + LLMS + STTS, ids=_name)
 def candidate(request: pytest.FixtureRequest) -> Candidate:
     assert isinstance(request.param, Candidate)
     return request.param

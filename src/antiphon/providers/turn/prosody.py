@@ -36,6 +36,7 @@ _PITCH_WINDOW = 160
 _PITCH_FFT = 320
 _PITCH_LAGS = (10, 58)  # 400 to 69 Hz
 _PERIODIC = 0.5
+_MIN_VOICED = 5  # hops
 _OCTAVE_ERROR = 7.0  # semitones off the median
 
 _CHANGE_RATE_HZ = 8000
@@ -174,8 +175,6 @@ def _movement(samples: Floats) -> float | None:
     """Slope of the pitch, by a straight line through the voiced frames."""
     low = samples[: len(samples) // 4 * 4].reshape(-1, 4).mean(axis=1)
     hop = _PITCH_RATE_HZ // 100
-    if len(low) < _PITCH_WINDOW:
-        return None
     frames = np.lib.stride_tricks.sliding_window_view(low, _PITCH_WINDOW)[::hop] * _HANN
     spectrum = np.fft.rfft(frames, _PITCH_FFT)
     correlation = np.fft.irfft(np.square(np.abs(spectrum)))[:, : _PITCH_LAGS[1] + 1]
@@ -187,10 +186,9 @@ def _movement(samples: Floats) -> float | None:
     shift = np.where(bend < 0, 0.5 * (before - after) / np.where(bend < 0, bend, 1), 0)
     tone = -12 * np.log2(lags + np.clip(shift, -0.5, 0.5))
     voiced = np.flatnonzero(peak > _PERIODIC)[-30:]
-    if len(voiced) < 5:
-        return None
-    voiced = voiced[np.abs(tone[voiced] - np.median(tone[voiced])) < _OCTAVE_ERROR]
-    if len(voiced) < 5:
+    if len(voiced):
+        voiced = voiced[np.abs(tone[voiced] - np.median(tone[voiced])) < _OCTAVE_ERROR]
+    if len(voiced) < _MIN_VOICED:
         return None
     times = (voiced - voiced.mean()) / 100
     return abs(float(np.dot(times, tone[voiced]) / np.dot(times, times)))
@@ -198,9 +196,9 @@ def _movement(samples: Floats) -> float | None:
 
 def _change(samples: Floats) -> float:
     """How much the shape of the spectrum moves at the end, whatever its loudness."""
-    half = samples[len(samples) % 2 :].reshape(-1, 2).mean(axis=1)
-    tail = half[-int(_CHANGE_S * _CHANGE_RATE_HZ) :]
-    frames = np.lib.stride_tricks.sliding_window_view(tail, _CHANGE_WINDOW)
+    tail = samples[-int(_CHANGE_S * INPUT_RATE_HZ) :]
+    half = tail[len(tail) % 2 :].reshape(-1, 2).mean(axis=1)
+    frames = np.lib.stride_tricks.sliding_window_view(half, _CHANGE_WINDOW)
     power = np.square(np.abs(np.fft.rfft(frames[:: _CHANGE_RATE_HZ // 100] * _CHANGE_HANN)))
     bands = np.dot(power, _BANDS)
     shape = np.log(bands + _QUIETEST * bands.max() + 1e-20)
