@@ -198,6 +198,31 @@ def test_missing_file_and_directory(folder: Path) -> None:
         load_agent("a\0b")
 
 
+def test_timing_that_is_refused_names_line_key_and_what_is_allowed(folder: Path) -> None:
+    text = """\
+name: Cafe
+turn:
+  endpointing: {mode: autmatic, min_ms: 10}
+  interruption:
+    speech: gentle
+    pause_ms: "300"
+  speculation:
+    prepare: all
+    limit: 21
+"""
+    assert errors_of(folder, text) == [
+        "3: turn.endpointing.mode: the text `autmatic` is not known here; "
+        "did you mean `automatic`?",
+        "3: turn.endpointing.min_ms: 10 is too small; the least is 50",
+        "5: turn.interruption.speech: the text `gentle` is not known here; "
+        "it may be 'interruptible', 'patient' or 'protected'",
+        "6: turn.interruption.pause_ms: should be a whole number, but is the text `300`",
+        "8: turn.speculation.prepare: the text `all` is not known here; "
+        "it may be 'nothing', 'text' or 'voice'",
+        "9: turn.speculation.limit: 21 is too large; the most is 20",
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

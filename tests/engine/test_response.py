@@ -43,6 +43,15 @@ def test_while_its_length_is_unknown_a_usual_pace_is_assumed() -> None:
     assert segment(whole=False, duration_ms=9000).heard(500) == []
 
 
+def test_the_pace_is_learned_from_segments_that_sounded() -> None:
+    pace = Pace()
+    usual_ms = pace.expected_ms(TEXT)
+    pace.note("...", 0)
+    assert pace.expected_ms(TEXT) == usual_ms
+    pace.note(TEXT, 10_000)
+    assert pace.expected_ms(TEXT) > usual_ms
+
+
 @given(st.integers(0, 2000), st.integers(0, 2000), st.booleans(), st.booleans())
 def test_hearing_more_never_takes_words_back(a: int, b: int, whole: bool, timed: bool) -> None:
     made = segment(whole=whole, words=WORDS if timed else ())
