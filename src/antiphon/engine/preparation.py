@@ -26,12 +26,13 @@ class Preparation:
         self._begun = 0
 
     def check(self) -> None:
-        """Drop the answer, when it is not one to what was said."""
+        """Drop the answer that is being prepared, when it is not one to what was said."""
         prepared, user = self._floor.prepared, self._floor.user
-        if prepared is not None and prepared.draft is not None:
-            same = user.text == prepared.draft.text or prepared.draft_of(words_of(user.text))
-            if user.phase is Phase.IDLE or not same:
-                self._agent.drop_prepared()
+        assert prepared is not None
+        assert prepared.draft is not None
+        same = user.text == prepared.draft.text or prepared.draft_of(words_of(user.text))
+        if user.phase is Phase.IDLE or not same:
+            self._agent.drop_prepared()
 
     def deadline(self, due: list[Due], turn_due_ms: int) -> None:
         """Add when to begin the answer of a turn that ends at `turn_due_ms` by what is known."""
