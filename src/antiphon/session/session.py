@@ -22,10 +22,11 @@ from antiphon.engine import events as e
 from antiphon.engine.conversation import Conversation
 from antiphon.errors import ProviderError
 from antiphon.observe.metrics import Metrics
-from antiphon.providers.base import SttStream, TurnStream
+from antiphon.providers.base import SttStream
 from antiphon.session import notices
 from antiphon.session.clock import Clock
 from antiphon.session.listener import Listener
+from antiphon.session.predictor import Predictor
 from antiphon.session.providers import Providers
 from antiphon.session.speaker import Speaker, TextSpeaker, Voice
 from antiphon.session.thinker import Thinker
@@ -34,7 +35,6 @@ from antiphon.session.trace import TraceWriter
 log = logging.getLogger(__name__)
 
 CLOSE_DEADLINE_S = 1.0
-PREDICT_DEADLINE_S = 1.0
 MAX_TEXT_CHARS = 4000
 """Longest typed turn; the rest is cut off, as the caller is told."""
 
@@ -72,7 +72,6 @@ class Session:
         self._handling = False
         self._introduced = False
         self._open = False
-        self._predicting = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._thinker = Thinker(providers.llms, agent.tools, clock.now_ms, self._post, self._spawn)
         self._ending = asyncio.Event()
@@ -80,13 +79,18 @@ class Session:
         self._stt: SttStream | None = None
         self._stt_problem = ""
         self._listener: Listener | None = None
-        self._detector: TurnStream | None = None
+        self._predictor = Predictor(
+            providers.detector if call.has_audio else None,
+            clock.now_ms,
+            self._post,
+            self._spawn,
+        )
         self._voice = self._make_voice()
         self._perform: dict[type[c.Command], Callable[[Any], None]] = {
             c.BeginUtterance: self._begin_utterance,
             c.FinalizeUtterance: self._finalize_utterance,
             c.EndUtterance: self._end_utterance,
-            c.PredictTurn: self._predict_turn,
+            c.PredictTurn: self._predictor.predict,
             c.StartGeneration: self._start_generation,
             c.CancelGeneration: lambda k: self._thinker.cancel(),
             c.CallTool: self._thinker.call_tool,
@@ -110,8 +114,7 @@ class Session:
         """20 ms from the caller."""
         if self._listener is not None and not self._ending.is_set():
             self._begin()
-            if self._detector is not None:
-                self._detector.feed(pcm)
+            self._predictor.feed(pcm)
             self._listener.on_audio(pcm)
 
     def read_frame(self) -> bytes | None:
@@ -164,7 +167,7 @@ class Session:
     def busy(self) -> bool:
         """Whether anything is being computed for this call; used to run faster than real time."""
         listening = self._listener is not None and self._listener.busy
-        return listening or self._predicting or self._thinker.busy or self._voice.busy
+        return listening or self._predictor.busy or self._thinker.busy or self._voice.busy
 
     @property
     def conversation(self) -> Conversation:
@@ -181,8 +184,6 @@ class Session:
             # The engine is told once the line is open; the call goes on by text.
             self._stt_problem = str(error)
         vad = self._providers.vad.open()
-        if self._providers.detector is not None:
-            self._detector = self._providers.detector.open()
         self._listener = Listener(vad, self._stt, self._clock.now_ms, self._hear)
 
     async def run(self) -> None:
@@ -310,22 +311,6 @@ class Session:
         ):
             event = replace(event, complete=endings.complete(event.text))
         self._post(event)
-
-    def _predict_turn(self, command: c.PredictTurn) -> None:
-        if self._detector is not None:
-            self._predicting = True
-            self._spawn(self._predict(self._detector, command.speech_end_ms), "predict")
-
-    async def _predict(self, detector: TurnStream, speech_end_ms: int) -> None:
-        try:
-            async with asyncio.timeout(PREDICT_DEADLINE_S):
-                complete = await detector.predict()
-        except (ProviderError, TimeoutError) as error:
-            log.warning("no prediction: %s", error, extra={"call_id": self.call_id})
-            return
-        finally:
-            self._predicting = False
-        self._post(e.TurnPredicted(self._clock.now_ms(), speech_end_ms, complete))
 
     # ---- think and speak -------------------------------------------------------------------
 
