@@ -25,7 +25,9 @@ class Line:
     def __init__(self) -> None:
         self.now_ms = self._order = 0
         self.faults = NO_FAULTS
-        self.caller = SimpleNamespace(agent_started=lambda: None, agent_stopped=lambda: None)
+        quiet = {"agent_started": lambda: None, "agent_stopped": lambda: None}
+        self.caller = SimpleNamespace(**quiet)
+        self.vad = SimpleNamespace(**quiet, line="")
         self._queue: list[tuple[int, int, Any, Any]] = []
         self.told: list[tuple[str, int, int]] = []
         world: Any = self

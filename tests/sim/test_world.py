@@ -10,8 +10,9 @@ import pytest
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
-from antiphon.sim.caller import Act, Caller, Kind, Phrase, Plan, When, draw_plan
+from antiphon.sim.caller import Caller
 from antiphon.sim.faults import FAULT_NAMES, NO_FAULTS, draw_faults, parse_faults
+from antiphon.sim.plan import Act, Kind, Phrase, Plan, When, draw_plan
 from antiphon.sim.promise import Broken, Promise
 from antiphon.sim.run import run_world
 from antiphon.sim.world import HORIZON_MS, World

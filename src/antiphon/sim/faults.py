@@ -30,6 +30,10 @@ class Faults:
     """Deadlines are noticed late, by up to 60 ms."""
     dead_line: float = 0.0
     """The caller's line stops taking audio without saying so."""
+    clock: float = 0.0
+    """The session's clock steps ahead by seconds, and events are dated back by up to 200 ms."""
+    crash: float = 0.0
+    """The process dies, and the call goes on in another one."""
 
 
 FAULT_NAMES = tuple(item.name for item in fields(Faults))
@@ -46,6 +50,8 @@ _AT_AN_OPPORTUNITY = {
     "slow": 0.3,
     "timers": 0.5,
     "dead_line": 0.3,
+    "clock": 0.1,
+    "crash": 0.7,
 }
 
 

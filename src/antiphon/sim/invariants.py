@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
+from antiphon.engine.floor import Deadline
 from antiphon.sim.promise import Broken, Promise
 from antiphon.sim.promises_order import (
     CommandsAreInOrder,
@@ -18,6 +19,7 @@ from antiphon.sim.promises_order import (
     LatencySums,
     ToolsRunOnce,
 )
+from antiphon.sim.promises_prepared import PreparedIsUnheard
 from antiphon.sim.promises_turn import NoDeadAir, NoSpeechIsDropped, TurnsAreAnswered
 from antiphon.sim.promises_voice import (
     FailureIsHonest,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from antiphon.sim.world import World
 
 _TICK_MS = 1000
+_MUCH_MS = 1500
 ALWAYS_A_WAY_OUT = "3 always a way out"
 """An engine that is under way and wants no deadline may never do anything again."""
 DEADLINE_AHEAD = "a deadline lies ahead"
@@ -45,14 +48,15 @@ class Promises:
         "_air",
         "_all",
         "_closes",
-        "_engine_ms",
+        "_protected",
+        "_speaks",
         "_speech",
-        "_table",
         "_ticking",
         "_tools",
         "_turns",
         "ending",
         "over",
+        "table",
         "world",
     )
 
@@ -60,28 +64,29 @@ class Promises:
         self.world = world
         self._air, self._speech = NoDeadAir(world), NoSpeechIsDropped(world)
         self._turns, self._tools = TurnsAreAnswered(world), ToolsRunOnce(world)
+        self._speaks, self._protected = OneSpeaks(world), ProtectedIsHeard(world)
         self._closes = EverythingCloses(world)
         self._all = (
             CommandsAreInOrder(world),
             NothingAfterFlush(world),
             HistoryIsWhatWasHeard(world),
             self._turns,
-            OneSpeaks(world),
+            self._speaks,
+            PreparedIsUnheard(world),
             self._tools,
             self._speech,
             self._air,
             self._closes,
             FailureIsHonest(world),
-            ProtectedIsHeard(world),
+            self._protected,
             LatencySums(world),
         )
-        self._table: dict[type, list[Callable[[Any], None]]] = {}
-        self._table[c.EndCall] = [self._on_end_call]
+        self.table: dict[type, list[Callable[[Any], None]]] = {c.EndCall: [self._on_end_call]}
+        """What looks at which events, before they are handled, and at which commands."""
         for promise in self._all:
             for watched, check in promise.watches().items():
-                self._table.setdefault(watched, []).append(check)
-        self._ticking = [p for p in self._all if type(p).tick is not Promise.tick]
-        self._engine_ms = 0  # the engine's clock: the latest time that an event carried
+                self.table.setdefault(watched, []).append(check)
+        self._ticking = [p.tick for p in self._all if type(p).tick is not Promise.tick]
         self.ending = False  # the agent has hung up
         self.over = False
 
@@ -98,6 +103,26 @@ class Promises:
         """When the newest sound of either side ended, of those that have ended."""
         return max(self.world.caller.quiet_from_ms, self.world.player.quiet_from_ms)
 
+    def is_under_way(self, response_id: int) -> bool:
+        """Whether a response was reported and is not over; a prepared one was not."""
+        return response_id in self._speaks.under_way
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether the response under way is heard to its end whatever the caller does."""
+        return self._protected.live > 0
+
+    def has_much_to_say(self) -> bool:
+        """Whether of the response under way much is still to be heard."""
+        world = self.world
+        if world.llm.generating_id is not None:
+            return True
+        return any(
+            track.available_ms - world.player.heard_ms(response_id) > _MUCH_MS
+            for response_id, track in world.player.tracks.items()
+            if response_id in self._speaks.under_way and not track.flushed
+        )
+
     # ---- what the world tells ---------------------------------------------------------------
 
     def watch(self) -> None:
@@ -107,36 +132,38 @@ class Promises:
     def _tick(self, _: None) -> None:
         if self.ending or self.over:
             return
-        for promise in self._ticking:
-            promise.tick()
+        if not self.world.crash.down:
+            for tick in self._ticking:
+                tick()
         self.world.after(_TICK_MS, self._tick, None)
+
+    def step(self, ms: int) -> None:
+        """The clock has gone ahead."""
+        for promise in self._all:
+            promise.step(ms)
+
+    def crashed(self) -> None:
+        """The process died."""
+        for promise in self._all:
+            promise.crashed()
+
+    def restored(self) -> None:
+        """Another process has the call, and is about to be told."""
+        for promise in self._all:
+            promise.restored()
 
     def caller_finished(self, said: str) -> None:
         """The caller has said all of a turn."""
         self._air.caller_finished(said)
 
-    def before(self, event: e.Event) -> None:
-        """An event is about to be handled."""
-        if event.at_ms > self._engine_ms:
-            self._engine_ms = event.at_ms
-        checks = self._table.get(type(event))
-        if checks is not None:
-            for check in checks:
-                check(event)
-
-    def command(self, command: c.Command) -> None:
-        """A command is about to be carried out."""
-        if self.over:
-            self._fail(SILENT_AFTERWARDS, f"{command} after the end of the call")
-        checks = self._table.get(type(command))
-        if checks is not None:
-            for check in checks:
-                check(command)
+    def refuse(self, commands: list[c.Command]) -> None:
+        """Commands were given after the end of the call."""
+        self._fail(SILENT_AFTERWARDS, f"{commands[0]} after the end of the call")
 
     def _on_end_call(self, command: c.EndCall) -> None:
         self.ending = True
 
-    def after_step(self, event: e.Event) -> None:
+    def after_step(self, event: e.Event, deadline: Deadline | None) -> None:
         """An event was handled and its commands were carried out."""
         if self.over:
             return
@@ -146,11 +173,10 @@ class Promises:
             return
         if self.ending:
             return
-        deadline = self.world.deadline
         if deadline is None:
             self._fail(ALWAYS_A_WAY_OUT, "the call goes on and the engine waits for nothing")
-        elif deadline.at_ms <= self._engine_ms:
-            self._fail(DEADLINE_AHEAD, f"{deadline} at {self._engine_ms} ms")
+        elif deadline.at_ms <= self.world.engine_ms:
+            self._fail(DEADLINE_AHEAD, f"{deadline} at {self.world.engine_ms} ms")
         if self._speech.pending:
             self._speech.after_step()
         if self._turns.owed is not None or self._tools.wanted:

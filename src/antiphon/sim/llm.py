@@ -15,7 +15,8 @@ from antiphon.engine.events import (
     ToolCompleted,
     ToolRequested,
 )
-from antiphon.sim.caller import between
+from antiphon.sim.latency import LLM_FIRST
+from antiphon.sim.plan import between
 
 if TYPE_CHECKING:
     from antiphon.sim.world import World
@@ -49,7 +50,18 @@ class _Generation:
 class Llm:
     """Replies of one or more sentences, tools, `end_call`; slow, failing, stalling, repeating."""
 
-    __slots__ = ("_calls", "_current", "_replies", "_rng", "_with_tools", "_world", "excused")
+    __slots__ = (
+        "_calls",
+        "_current",
+        "_latencies",
+        "_newest",
+        "_replies",
+        "_rng",
+        "_with_tools",
+        "_world",
+        "excused",
+        "finished",
+    )
 
     def __init__(self, world: World, rng: Random) -> None:
         self._world, self._rng = world, rng
@@ -57,6 +69,10 @@ class Llm:
         self._calls = 0
         self._replies = 0
         self._with_tools: set[int] = set()
+        # The agent's own, and its fallback.
+        self._latencies = tuple(LLM_FIRST[between(rng, 0, len(LLM_FIRST) - 1)] for _ in range(2))
+        self.finished: dict[int, int] = {}  # generations of a response that came to their end
+        self._newest: dict[int, _Generation] = {}  # of each response
         self.excused: set[int] = set()  # responses whose LLM failed, stalled, was slow or mute
 
     @property
@@ -65,8 +81,10 @@ class Llm:
         return self._current.response_id if self._current is not None else None
 
     def start(self, command: StartGeneration) -> None:
-        generation = _Generation(command.response_id, self._script(command.response_id))
+        response_id = command.response_id
+        generation = _Generation(response_id, self._script(response_id, command.attempt))
         self._current = generation
+        self._newest[response_id] = generation
         self._advance(generation)
 
     def cancel(self, command: CancelGeneration) -> None:
@@ -74,6 +92,15 @@ class Llm:
             # What is under way may still arrive.
             self._current.alive = self._rng.random() < self._world.faults.late
             self._current = None
+
+    def reset(self) -> None:
+        """The process died with the stream."""
+        self._current = None
+
+    def step(self) -> None:
+        """The clock has gone ahead: to who looks at it the LLM has been slow."""
+        if self._current is not None:
+            self.excused.add(self._current.response_id)
 
     def close(self) -> None:
         """The call is over."""
@@ -87,18 +114,22 @@ class Llm:
 
     def _deliver(self, item: tuple[_Generation, Event]) -> None:
         generation, event = item
-        if not generation.alive:
+        # The session reads one stream of a response at a time.
+        if not generation.alive or self._newest[generation.response_id] is not generation:
             return
         if generation is self._current and isinstance(event, GenerationEnded | GenerationFailed):
             self._current = None
+            self.finished[generation.response_id] = self.finished.get(
+                generation.response_id, 0
+            ) + isinstance(event, GenerationEnded)
         self._world.send(_at(event, self._world.now_ms), _LLM_SOURCE)
         self._advance(generation)
 
-    def _script(self, response_id: int) -> Iterator[tuple[int, Event]]:
+    def _script(self, response_id: int, attempt: int) -> Iterator[tuple[int, Event]]:
         """What is sent, each with the time since the one before. Drawn as it goes."""
         rng, faults = self._rng, self._world.faults
         self._replies += 1
-        first_ms = between(rng, 80, 900)
+        first_ms = self._latencies[attempt].draw(rng)
         if rng.random() < faults.slow:
             first_ms *= between(rng, 3, 12)
             self.excused.add(response_id)

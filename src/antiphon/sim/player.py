@@ -19,13 +19,13 @@ from antiphon.engine.events import (
     PlaybackProgressed,
     PlaybackStarted,
 )
-from antiphon.sim.caller import between
+from antiphon.sim.plan import between
 
 if TYPE_CHECKING:
     from antiphon.sim.world import World
 
 _SOURCE = 5
-_PROGRESS_MS = (100, 250, 500)
+_PROGRESS_MS = (100, 250, 250, 500, 500)
 
 
 class Track:
@@ -59,8 +59,10 @@ class Player:
     __slots__ = (
         "_front",
         "_rng",
+        "_runs",
         "_since_ms",
         "_token",
+        "_track",
         "_world",
         "dead",
         "ducked",
@@ -77,7 +79,9 @@ class Player:
         self.tracks: dict[int, Track] = {}
         self.progress_ms = _PROGRESS_MS[between(rng, 0, len(_PROGRESS_MS) - 1)]
         self._front: int | None = None  # the response that was released last
+        self._track = Track()  # what is playing
         self._token = 0
+        self._runs: list[tuple[int, int, int, int]] = []  # what was heard when, for echoes
         self._since_ms = 0  # when the run of playing began
         self.playing = False
         self.paused = self.ducked = False
@@ -105,6 +109,39 @@ class Player:
             )
         return track.played_ms
 
+    def came_back(self, from_ms: int, until_ms: int) -> list[tuple[int, str]]:
+        """The agent's words on the line between two moments, with their times."""
+        words: list[tuple[int, str]] = []
+        runs = self._runs
+        if self.playing and self._front is not None:
+            runs = [*runs, self._run_so_far(self._front)]
+        for at_ms, response_id, begin_ms, end_ms in runs:
+            if at_ms + end_ms - begin_ms < from_ms:
+                continue
+            for speech in self._world.tts.speech(response_id):
+                for word in speech.words:
+                    middle_ms = speech.start_ms + (word.start_ms + word.end_ms) // 2
+                    heard_ms = at_ms + middle_ms - begin_ms
+                    if begin_ms <= middle_ms < end_ms and from_ms <= heard_ms < until_ms:
+                        words.append((heard_ms, word.text))
+        return words
+
+    def _run_so_far(self, response_id: int) -> tuple[int, int, int, int]:
+        """When the run of playing began, of which response, from where to where in its audio."""
+        heard_ms = self.heard_ms(response_id)
+        begin_ms = heard_ms - (self._world.now_ms - self.quiet_until_ms)
+        return self.quiet_until_ms, response_id, max(0, begin_ms), heard_ms
+
+    # ---- what becomes of the process ----------------------------------------------------------
+
+    def reset(self) -> None:
+        """The process died with all that was queued."""
+        self._halt()
+        self._reset()
+        self._front = None
+        for track in self.tracks.values():
+            track.flushed = True
+
     # ---- what the voice gives ---------------------------------------------------------------
 
     def append(self, response_id: int, available_ms: int) -> None:
@@ -128,6 +165,7 @@ class Player:
 
     def duck(self, command: DuckAudio) -> None:
         self.ducked = True
+        self._world.vad.agent_softened()
 
     def pause(self, command: PauseAudio) -> None:
         self._halt()
@@ -145,6 +183,12 @@ class Player:
         track.flushed = True
         self._world.after(0, self._confirm, command.response_id)
 
+    def step(self, ms: int) -> None:
+        """The clock has gone ahead, and nothing was played meanwhile."""
+        self._since_ms += ms
+        self.quiet_from_ms += ms
+        self.quiet_until_ms += ms
+
     def hang_up(self) -> None:
         """The call is over."""
         self._halt()
@@ -161,7 +205,7 @@ class Player:
             return
         world = self._world
         wait_ms = 0 if track.started else between(self._rng, 0, 20)
-        self.playing = True
+        self.playing, self._track = True, track
         self._since_ms = world.now_ms + wait_ms
         self.quiet_until_ms = self._since_ms
         self._token += 1
@@ -173,30 +217,31 @@ class Player:
         assert self._front is not None
         track = self.tracks[self._front]
         track.played_ms = self.heard_ms(self._front)
+        self._since_ms = self._world.now_ms
         self._fall_silent()
 
     def _fall_silent(self) -> None:
+        if self._world.vad.line and self._front is not None:
+            self._runs.append(self._run_so_far(self._front))
         self.playing = False
         self.quiet_from_ms = self._world.now_ms
         self._token += 1
+        self._world.vad.agent_stopped()
         self._world.caller.agent_stopped()
 
     def _tick(self, token: int) -> None:
         if token != self._token:
             return
-        response_id, world = self._front, self._world
+        response_id, track, world = self._front, self._track, self._world
         assert response_id is not None
-        track = self.tracks[response_id]
-        if not track.started:
-            track.started = True
-            world.caller.agent_started()
-            self._next_tick(track)
-            world.send(PlaybackStarted(world.now_ms, response_id), _SOURCE)
-            return
         now_ms = world.now_ms
-        if now_ms == self._since_ms:  # goes on after a pause or after running dry
+        if now_ms == self._since_ms:  # begins, or goes on after a pause or after running dry
             world.caller.agent_started()
+            world.vad.agent_started()
             self._next_tick(track)
+            if not track.started:
+                track.started = True
+                world.send(PlaybackStarted(now_ms, response_id), _SOURCE)
             return
         track.played_ms += now_ms - self._since_ms
         self._since_ms = now_ms
@@ -212,10 +257,10 @@ class Player:
             world.send(PlaybackProgressed(now_ms, response_id, track.played_ms), _SOURCE)
 
     def _next_tick(self, track: Track) -> None:
-        step_ms = self.progress_ms - track.played_ms % self.progress_ms
-        self._world.after(
-            min(step_ms, track.available_ms - track.played_ms), self._tick, self._token
-        )
+        played_ms = track.played_ms
+        step_ms = self.progress_ms - played_ms % self.progress_ms
+        left_ms = track.available_ms - played_ms
+        self._world.after(step_ms if step_ms < left_ms else left_ms, self._tick, self._token)
 
     def _end(self, response_id: int) -> None:
         track = self.tracks[response_id]

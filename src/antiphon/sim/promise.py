@@ -60,6 +60,15 @@ class Promise:
     def tick(self) -> None:
         """Called once a second of the call."""
 
+    def step(self, ms: int) -> None:
+        """The clock has gone ahead by so much, and nobody has lived through it."""
+
+    def crashed(self) -> None:
+        """The process died."""
+
+    def restored(self) -> None:
+        """Another process has the call, and is about to be told."""
+
     def finish(self) -> None:
         """Called when the call is over and all stragglers have arrived."""
 

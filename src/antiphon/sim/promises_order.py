@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
+from antiphon.sim.clock import BACK_MS
 from antiphon.sim.promise import Promise
 from antiphon.types import END_CALL_TOOL
 
@@ -21,11 +22,12 @@ _LAG_MS = 100
 class _Voiced:
     """What was asked for a response."""
 
-    __slots__ = ("ended", "played", "segments")
+    __slots__ = ("ended", "played", "prepared", "segments")
 
-    def __init__(self) -> None:
+    def __init__(self, *, prepared: bool) -> None:
         self.segments = 0
         self.ended = self.played = False
+        self.prepared = prepared
 
 
 class CommandsAreInOrder(Promise):
@@ -33,17 +35,19 @@ class CommandsAreInOrder(Promise):
     gap, none comes after the last; generations do not overlap."""
 
     name = "commands are in order"
-    __slots__ = ("_next_utterance", "_open", "_revisions")
+    __slots__ = ("_newest", "_next_utterance", "_open", "_revisions")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._open: dict[int, _Voiced] = {}
         self._revisions: dict[int, int] = {}
         self._next_utterance = 1
+        self._newest = 0  # response
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
         return {
             c.ReportResponse: self._on_report,
+            c.ReportSpeculation: self._on_speculation,
             c.StartGeneration: self._on_generation,
             c.CancelGeneration: self._on_any,
             c.SynthesizeText: self._on_segment,
@@ -69,14 +73,35 @@ class CommandsAreInOrder(Promise):
 
     def _on_report(self, command: c.ReportResponse) -> None:
         if command.status == "in_progress":
-            self._open[command.response_id] = _Voiced()
+            self._begin(command.response_id, prepared=False)
             return
         self._response(command)
-        del self._open[command.response_id]
-        if self.world.llm.generating_id == command.response_id:
-            self.fail(f"response {command.response_id} is over and its LLM still writes")
+        self._over(command.response_id)
+
+    def _on_speculation(self, command: c.ReportSpeculation) -> None:
+        if not self._response(command).prepared:
+            self.fail(f"response {command.response_id} is {command.outcome} and not prepared")
+        if command.outcome == "dropped":
+            self._over(command.response_id)
+
+    def _begin(self, response_id: int, *, prepared: bool) -> None:
+        known = self._open.get(response_id)
+        if known is not None and known.prepared:
+            known.prepared = prepared
+        elif response_id > self._newest:
+            self._newest = response_id
+            self._open[response_id] = _Voiced(prepared=prepared)
+
+    def _over(self, response_id: int) -> None:
+        del self._open[response_id]
+        if self.world.llm.generating_id == response_id:
+            self.fail(f"response {response_id} is over and its LLM still writes")
 
     def _on_generation(self, command: c.StartGeneration) -> None:
+        if command.response_id > self._newest:
+            self._begin(command.response_id, prepared=True)
+        if command.attempt >= self.world.setup.llms:
+            self.fail(f"LLM {command.attempt} is asked, and there is none")
         if self._response(command).ended:
             self.fail("a generation for a response whose voice was told the end")
         if self.world.llm.generating_id is not None:
@@ -90,6 +115,8 @@ class CommandsAreInOrder(Promise):
             self.fail(f"segment {command.segment_id} where {voiced.segments} is due")
         if not command.text.strip():
             self.fail("a segment without words")
+        if command.voice >= self.world.setup.voices:
+            self.fail(f"voice {command.voice} is asked, and there is none")
         voiced.segments += 1
 
     def _on_synthesis_end(self, command: c.EndSynthesis) -> None:
@@ -129,7 +156,17 @@ class ToolsRunOnce(Promise):
     each call with its result."""
 
     name = "4 tools run at most once"
-    __slots__ = ("_due", "_outputs", "_ran", "_response_id", "_running", "wanted")
+    __slots__ = (
+        "_due",
+        "_lag_ms",
+        "_lost",
+        "_outputs",
+        "_prepared",
+        "_ran",
+        "_response_id",
+        "_running",
+        "wanted",
+    )
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -137,8 +174,12 @@ class ToolsRunOnce(Promise):
         self._due: dict[str, int] = {}
         self._running: dict[str, int] = {}  # tool call -> response
         self._outputs: dict[str, str] = {}  # that came in time
+        self._lost: set[str] = set()  # tool calls that nobody knows the result of
+        self._prepared: list[str] = []  # arguments of the calls that a prepared answer wants
         self.wanted = ""  # arguments of the call that the LLM has just asked for
         self._response_id = 0
+        # The engine's clock runs so far behind where events overtake each other or are dated back.
+        self._lag_ms = _LAG_MS + (BACK_MS if world.faults.clock else 0)
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
         return {
@@ -147,14 +188,28 @@ class ToolsRunOnce(Promise):
             e.ToolCompleted: self._on_completed,
             c.StartGeneration: self._on_generation,
             c.ReportResponse: self._on_report,
+            c.ReportSpeculation: self._on_speculation,
         }
+
+    def crashed(self) -> None:
+        self._lost.update(self._running)
+        self._running.clear()
 
     def _on_report(self, command: c.ReportResponse) -> None:
         self._response_id = command.response_id
 
+    def _on_speculation(self, command: c.ReportSpeculation) -> None:
+        if command.outcome == "adopted" and self._prepared:
+            self.wanted = self._prepared[-1]
+        self._prepared.clear()
+
     def _on_requested(self, event: e.ToolRequested) -> None:
         live = self.world.llm.generating_id == event.response_id
-        if live and event.name != END_CALL_TOOL and event.arguments not in self._ran:
+        if not live or event.name == END_CALL_TOOL or event.arguments in self._ran:
+            return
+        if not self.world.promises.is_under_way(event.response_id):
+            self._prepared.append(event.arguments)
+        else:
             self.wanted = event.arguments
 
     def after_step(self) -> None:
@@ -163,7 +218,8 @@ class ToolsRunOnce(Promise):
             self.fail(f"the LLM asked for a tool with {self.wanted} and it does not run")
 
     def _on_call(self, command: c.CallTool) -> None:
-        self.wanted = ""
+        if command.arguments == self.wanted:
+            self.wanted = ""
         if command.arguments in self._ran:
             self.fail(f"{command.name}({command.arguments}) runs twice")
         if command.tool_call_id in self._due:
@@ -173,15 +229,15 @@ class ToolsRunOnce(Promise):
         self._running[command.tool_call_id] = self._response_id
 
     def _on_completed(self, event: e.ToolCompleted) -> None:
-        # Where events overtake each other the engine's clock runs up to 80 ms behind.
-        call_id, now_ms = event.tool_call_id, self.world.now_ms
-        if self._running.pop(call_id, None) is not None and now_ms < self._due[call_id] - _LAG_MS:
+        call_id = event.tool_call_id
+        until_ms = self.world.now_ms + self._lag_ms
+        if self._running.pop(call_id, None) is not None and until_ms < self._due[call_id]:
             self._outputs[call_id] = event.output
 
     def _on_generation(self, command: c.StartGeneration) -> None:
-        now_ms = self.world.now_ms
+        until_ms = self.world.now_ms + self._lag_ms
         for call_id, response_id in self._running.items():
-            if response_id == command.response_id and now_ms < self._due[call_id] - _LAG_MS:
+            if response_id == command.response_id and until_ms < self._due[call_id]:
                 self.fail(f"response {response_id} goes on while its tool {call_id} runs")
         self._check_messages()
 
@@ -193,6 +249,8 @@ class ToolsRunOnce(Promise):
                     self.fail(f"a result of {message.tool_call_id} that nothing asked for")
                 call_id = str(message.tool_call_id)
                 awaited.remove(call_id)
+                if call_id in self._lost and "error" not in message.content:
+                    self.fail(f"{call_id} was lost, and the LLM is shown {message.content}")
                 if self._outputs.get(call_id, message.content) != message.content:
                     self.fail(f"{call_id} gave {self._outputs[call_id]}, the LLM is shown another")
                 continue
@@ -211,7 +269,7 @@ class EverythingCloses(Promise):
     __slots__ = ()
 
     _ZOMBIE_MS = 120_000
-    _GOODBYE_MS = 62_000
+    _GOODBYE_MS = 66_000
 
     def after_end(self) -> None:
         """Called right after CallEnded was handled."""
@@ -227,7 +285,8 @@ class EverythingCloses(Promise):
                 self.fail(f"the voice still speaks response {response_id}")
         if world.now_ms - world.promises.caller_quiet_ms > self._ZOMBIE_MS:
             self.fail("the caller was silent for two minutes and the call did not end")
-        if world.now_ms > world.setup.policy.silence.max_call_ms + self._GOODBYE_MS:
+        longest_ms = world.setup.policy.silence.max_call_ms + self._GOODBYE_MS
+        if world.now_ms > longest_ms + world.clock.stepped_ms:
             self.fail(f"a call of {world.now_ms} ms is longer than the policy allows")
 
 

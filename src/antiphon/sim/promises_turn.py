@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.commands import AgentState
+from antiphon.sim.plan import means_something
 from antiphon.sim.promise import Promise
 
 if TYPE_CHECKING:
     from antiphon.sim.world import World
 
-_REFUSED = ("noise", "backchannel")
+_REFUSED = ("noise", "backchannel", "echo")
+_KEYS = frozenset("0123456789*")
 
 
 class _Understood:
@@ -32,7 +34,7 @@ class TurnsAreAnswered(Promise):
     was understood is lost on the way."""
 
     name = "3 every turn is answered or refused"
-    __slots__ = ("_lost", "_merged", "_open", "_turns", "owed")
+    __slots__ = ("_key_ms", "_keys", "_lost", "_merged", "_open", "_turns", "owed")
 
     _LOST_MS = 5000
 
@@ -43,6 +45,8 @@ class TurnsAreAnswered(Promise):
         self.owed: type[c.Command] | None = None  # what a reported turn must be followed by
         self._turns: dict[int, str] = {}
         self._merged = False
+        self._keys = ""  # pressed and not part of a turn yet
+        self._key_ms = 0
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
         return {
@@ -55,7 +59,23 @@ class TurnsAreAnswered(Promise):
             c.ReportTurn: self._on_turn,
             c.ReportResponse: self._on_response,
             c.StartGeneration: self._on_generation,
+            c.ReportSpeculation: self._on_speculation,
+            e.KeyPressed: self._on_key,
         }
+
+    def crashed(self) -> None:
+        # What was told of an utterance stays; what it would still have given is lost.
+        self._lost.extend(known for known in self._open.values() if known.words)
+        self._open.clear()
+
+    def _on_key(self, event: e.KeyPressed) -> None:
+        if event.key != "#" and not self.world.promises.ending:
+            self._keys += event.key
+            self._key_ms = self.world.now_ms
+
+    def _on_speculation(self, command: c.ReportSpeculation) -> None:
+        if command.outcome == "adopted":
+            self.owed = None
 
     def _on_begin(self, command: c.BeginUtterance) -> None:
         self._open[command.utterance_id] = _Understood()
@@ -82,7 +102,8 @@ class TurnsAreAnswered(Promise):
             self._lost.append(known)
 
     def _note(self, known: _Understood, text: str) -> None:
-        known.words, known.at_ms = frozenset(text.split()), self.world.now_ms
+        known.words = frozenset(word for word in text.split() if means_something(word))
+        known.at_ms = self.world.now_ms
 
     def _on_end(self, command: c.EndUtterance) -> None:
         known = self._open.pop(command.utterance_id, None)
@@ -98,7 +119,10 @@ class TurnsAreAnswered(Promise):
             self.fail(f"turn {command.turn_id} was {before!r} and is now {command.text!r}")
         self._merged = False
         self._turns[command.turn_id] = command.text
+        self._find_keys(command, before or "")
         words = set(command.text.split())
+        if command.outcome in _REFUSED and any(map(means_something, words)):
+            self.fail(f"the words {command.text!r} are taken for {command.outcome}")
         for known in self._open.values():
             if known.words <= words:
                 known.words = frozenset()
@@ -106,6 +130,14 @@ class TurnsAreAnswered(Promise):
         if command.outcome not in _REFUSED:
             answered = command.outcome == "answered"
             self.owed = c.StartGeneration if answered else c.ReportResponse
+
+    def _find_keys(self, command: c.ReportTurn, before: str) -> None:
+        """Keys become part of a turn in the order in which they were pressed."""
+        for word in command.text[len(before) :].split():
+            if _KEYS.issuperset(word):
+                if not self._keys.startswith(word):
+                    self.fail(f"keys {self._keys} were pressed, the turn has {word}")
+                self._keys = self._keys[len(word) :]
 
     def _on_response(self, command: c.ReportResponse) -> None:
         if command.status == "in_progress" and self.owed is c.ReportResponse:
@@ -121,10 +153,13 @@ class TurnsAreAnswered(Promise):
 
     def tick(self) -> None:
         world = self.world
-        if not self._lost and not self._open:
+        if not self._lost and not self._open and not self._keys:
             return
-        if world.caller.vad_speaking or world.engine.agent_state is not AgentState.LISTENING:
+        if world.vad.speaking or world.engine.agent_state is not AgentState.LISTENING:
             return
+        since_ms = max(self._key_ms, world.promises.quiet_from_ms)
+        if self._keys and world.now_ms - since_ms > self._LOST_MS:
+            self.fail(f"keys were pressed and lost: {self._keys}")
         for known in (*self._lost, *self._open.values()):
             since_ms = max(known.at_ms, world.promises.quiet_from_ms)
             if known.words and world.now_ms - since_ms > self._LOST_MS:
@@ -135,10 +170,11 @@ class NoSpeechIsDropped(Promise):
     """The beginning of an interruption reaches the recogniser, and none of the caller's speech is
     missed because the agent was speaking: an utterance is open whenever the caller speaks, begins
     no later than the speech, and follows the one before without a gap. When the caller pauses, the
-    words so far are asked for at once."""
+    words so far are asked for at once. In push to talk the key stands for voice activity, which
+    decides nothing."""
 
     name = "5 no speech is dropped"
-    __slots__ = ("_asked", "_covered_ms", "_open", "_speaking")
+    __slots__ = ("_asked", "_covered_ms", "_manual", "_open", "_speaking", "pending")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -146,27 +182,51 @@ class NoSpeechIsDropped(Promise):
         self._speaking = False
         self._asked = True  # for the words of what was said last
         self._covered_ms = 0  # speech from here on must be covered
+        self.pending = False  # there is something to look at
+        self._manual = world.setup.policy.endpointing.mode == "manual"
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
-        return {
+        edges: dict[type, Callable[[Any], None]] = {
             e.UserSpeechStarted: self._on_started,
             e.UserSpeechStopped: self._on_stopped,
+        }
+        if self._manual:
+            edges = {e.TalkKeyMoved: self._on_key}
+        return {
+            **edges,
             c.BeginUtterance: self._on_begin,
             c.FinalizeUtterance: self._on_finalize,
             c.EndUtterance: self._on_end,
         }
 
+    def crashed(self) -> None:
+        self._speaking = self.pending = False
+        self._asked = True
+        self._open.clear()
+
+    def _on_key(self, event: e.TalkKeyMoved) -> None:
+        if event.held and not self._speaking:
+            self._speaking = self.pending = True
+            self._covered_ms = self.world.engine_ms
+        elif not event.held and self._speaking:
+            self._speaking = self._asked = False
+            self.pending = True
+
     def _on_finalize(self, command: c.FinalizeUtterance) -> None:
         self._asked = True
+        self.pending = self._speaking
 
     def _on_started(self, event: e.UserSpeechStarted) -> None:
-        self._speaking = True
+        self._speaking = self.pending = True
         self._covered_ms = event.speech_at_ms
 
     def _on_stopped(self, event: e.UserSpeechStopped) -> None:
         self._speaking = self._asked = False
+        self.pending = True
 
     def _on_begin(self, command: c.BeginUtterance) -> None:
+        if self._manual and not self._speaking:
+            self.fail("recognising while the caller does not hold the key")
         if self._speaking and not self._open and command.speech_at_ms > self._covered_ms:
             self.fail(
                 f"speech from {self._covered_ms} ms on, "
@@ -178,11 +238,6 @@ class NoSpeechIsDropped(Promise):
         self._open.discard(command.utterance_id)
         self._covered_ms = max(self._covered_ms, self.world.now_ms)
 
-    @property
-    def pending(self) -> bool:
-        """Whether there is something to look at."""
-        return self._speaking or not self._asked
-
     def after_step(self) -> None:
         """Called after every event."""
         if self._speaking and not self._open:
@@ -193,11 +248,12 @@ class NoSpeechIsDropped(Promise):
 
 class NoDeadAir(Promise):
     """After the true end of a turn the caller hears something within 3 s, whatever provider is
-    slow, failing or silent. Only the voice is excused for its own failures, for some seconds: there
-    is nothing else to speak with. While an answer is under way it is never silent for long."""
+    slow, failing or silent; and after an answer was cut short by the death of the process. Only
+    where every voice fails is that excused, for some seconds: there is nothing else to speak with.
+    While an answer is under way it is never silent for long."""
 
     name = "6 no dead air"
-    __slots__ = ("_opened_ms", "_waiting_ms")
+    __slots__ = ("_interrupted", "_opened_ms", "_waiting_ms")
 
     _ANSWER_MS = 3000
     _TROUBLED_MS = 10_000
@@ -207,6 +263,7 @@ class NoDeadAir(Promise):
         super().__init__(world)
         self._waiting_ms: int | None = None  # since when the caller waits to be answered
         self._opened_ms: dict[int, int] = {}
+        self._interrupted = False  # an answer, by the death of the process
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
         return {
@@ -215,9 +272,26 @@ class NoDeadAir(Promise):
             c.ReportResponse: self._on_response,
         }
 
+    def crashed(self) -> None:
+        world = self.world
+        busy = world.engine.agent_state is not AgentState.LISTENING
+        self._interrupted = busy and world.promises.has_much_to_say()
+
+    def restored(self) -> None:
+        if self._interrupted or self._waiting_ms is not None:
+            self._waiting_ms = self.world.now_ms
+
+    def step(self, ms: int) -> None:
+        if self._waiting_ms is not None:
+            self._waiting_ms += ms
+        for response_id in self._opened_ms:
+            self._opened_ms[response_id] += ms
+
     def caller_finished(self, said: str) -> None:
         """The caller has said all of a turn."""
-        if said:
+        crash = self.world.crash
+        unheard = crash.down or self.world.caller.began_ms <= (crash.restored_ms or -1)
+        if said and not unheard:
             self._waiting_ms = self.world.now_ms
 
     def _on_turn(self, command: c.ReportTurn) -> None:
@@ -239,10 +313,12 @@ class NoDeadAir(Promise):
         world = self.world
         if world.player.playing or world.player.dead or world.promises.ending:
             return
-        self._check(world.now_ms)
+        # What is said to an agent that is heard to its end is answered after that.
+        if not world.promises.is_protected:
+            self._check(world.now_ms)
         silent_ms = world.now_ms - max(world.promises.quiet_from_ms, self._newest_ms())
         busy = world.engine.agent_state is not AgentState.LISTENING
-        if busy and silent_ms > self._WITHIN_MS and not world.caller.vad_speaking:
+        if busy and silent_ms > self._WITHIN_MS and not world.vad.speaking:
             self.fail(f"{world.engine.agent_state}, and silent for {silent_ms} ms")
 
     def _newest_ms(self) -> int:
@@ -250,7 +326,7 @@ class NoDeadAir(Promise):
 
     def _check(self, now_ms: int) -> None:
         world = self.world
-        if self._waiting_ms is None or world.caller.speaking or world.caller.vad_speaking:
+        if self._waiting_ms is None or world.caller.speaking or world.vad.speaking:
             return
         silent_ms = now_ms - max(self._waiting_ms, world.promises.quiet_from_ms)
         troubled = now_ms - world.tts.troubled_ms < self._TROUBLED_MS

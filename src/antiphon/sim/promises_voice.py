@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from antiphon.sim.world import World
 
 
-_UNTIMED_WORDS = 2
+_BROKEN_OFF_WORDS = 2
 
 
 class NothingAfterFlush(Promise):
@@ -54,10 +54,10 @@ class NothingAfterFlush(Promise):
 
 
 class HistoryIsWhatWasHeard(Promise):
-    """History says what the caller heard, to within one word; to within two where the voice tells
-    no times; in a segment whose length is not known yet, because the voice broke off or is still
-    at it, to within two and a quarter of its words. An answer cut in the middle
-    of what the LLM wrote is marked. What was told piece by piece agrees to within one word."""
+    """History says what the caller heard, to within one word; in a segment whose times are not
+    known yet, because the voice broke off or is still at it, to within two. An answer cut in the
+    middle of what the LLM wrote is marked. What was told piece by piece agrees to within one word.
+    Nothing else that an LLM wrote is in it."""
 
     name = "2 history is what was heard"
     __slots__ = ("_cut", "_heard", "_reported", "_steps")
@@ -78,7 +78,10 @@ class HistoryIsWhatWasHeard(Promise):
         }
 
     def _on_generation(self, command: c.StartGeneration) -> None:
-        self._steps.setdefault(command.response_id, []).append(0)
+        # Another LLM that begins where one failed goes on with the same step.
+        steps = self._steps.setdefault(command.response_id, [])
+        if len(steps) <= self.world.llm.finished.get(command.response_id, 0):
+            steps.append(0)
 
     def _on_segment(self, command: c.SynthesizeText) -> None:
         self._steps.setdefault(command.response_id, [0])[-1] += len(command.text.split())
@@ -128,9 +131,7 @@ class HistoryIsWhatWasHeard(Promise):
             cut_inside = now_ms < speech.start_ms + speech.duration_ms
             whole = speech.done_ms == speech.duration_ms
             if cut_inside and not whole:
-                slack = _UNTIMED_WORDS + len(speech.words) // 4
-            elif cut_inside and not self.world.tts.tells_words:
-                slack = _UNTIMED_WORDS
+                slack = _BROKEN_OFF_WORDS
         if heard != spoken[: len(heard)]:
             self.fail(f"response {response_id}: heard {heard}, but spoken was {spoken}")
         if not least - slack <= len(heard) <= most + slack:
@@ -138,6 +139,11 @@ class HistoryIsWhatWasHeard(Promise):
                 f"response {response_id}: {len(heard)} words in the history, {least} to {most} "
                 f"of {len(spoken)} were heard ({now_ms} ms played)"
             )
+
+    def finish(self) -> None:
+        said = [m.content for m in self.world.engine.messages() if m.role == "assistant"]
+        if " ".join(text for text in said if text) != " ".join(self._heard):
+            self.fail(f"in the end history has {said}, heard was {self._heard}")
 
     def _compare_messages(self) -> None:
         messages = self.world.engine.messages()
@@ -154,13 +160,13 @@ class OneSpeaks(Promise):
     """At most one response is under way or speaks. Lowered or paused always has a way out."""
 
     name = "4 one speaks, and never stays paused"
-    __slots__ = ("_held_ms", "_open")
+    __slots__ = ("_held_ms", "under_way")
 
     _LONGEST_MS = 3000
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._open: set[int] = set()
+        self.under_way: set[int] = set()
         self._held_ms = 0  # when the agent was lowered or paused last
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
@@ -171,18 +177,21 @@ class OneSpeaks(Promise):
             c.PauseAudio: self._on_held,
         }
 
+    def step(self, ms: int) -> None:
+        self._held_ms += ms
+
     def _on_held(self, command: c.Command) -> None:
         self._held_ms = self.world.now_ms
 
     def _on_report(self, command: c.ReportResponse) -> None:
         if command.status != "in_progress":
-            if command.response_id not in self._open:
+            if command.response_id not in self.under_way:
                 self.fail(f"response {command.response_id} ended twice, or never began")
-            self._open.discard(command.response_id)
+            self.under_way.discard(command.response_id)
             return
-        if self._open:
-            self.fail(f"response {command.response_id} begins while {self._open} is under way")
-        self._open.add(command.response_id)
+        if self.under_way:
+            self.fail(f"response {command.response_id} begins while {self.under_way} is under way")
+        self.under_way.add(command.response_id)
 
     def _on_play(self, command: c.PlayAudio) -> None:
         for response_id, track in self.world.player.tracks.items():
@@ -192,7 +201,7 @@ class OneSpeaks(Promise):
 
     def tick(self) -> None:
         player, caller = self.world.player, self.world.caller
-        if player.dead or caller.vad_speaking or not (player.paused or player.ducked):
+        if player.dead or self.world.vad.speaking or not (player.paused or player.ducked):
             return
         since_ms = max(self._held_ms, caller.quiet_from_ms)
         if self.world.now_ms - since_ms > self._LONGEST_MS:
@@ -200,20 +209,21 @@ class OneSpeaks(Promise):
             self.fail(f"the caller is silent and the agent still {how} since {since_ms} ms")
 
     def finish(self) -> None:
-        if self._open:
-            self.fail(f"the call is over, and response {self._open} is not")
+        if self.under_way:
+            self.fail(f"the call is over, and response {self.under_way} is not")
 
 
 class FailureIsHonest(Promise):
-    """The agent says that it failed only when something did. What a broken voice left unsaid may be
-    said again."""
+    """The agent says that it failed only when something did, and hangs up for a dead line or a lost
+    voice only when they are. What a broken voice left unsaid may be said again."""
 
     name = "6 an honest failure"
-    __slots__ = ("_again", "_generated", "_sentence")
+    __slots__ = ("_again", "_generated", "_sentences")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._sentence = world.setup.phrases.llm_failed[:20]
+        phrases = world.setup.phrases
+        self._sentences = (phrases.llm_failed[:20], phrases.llm_gone[:20])
         self._generated: set[int] = set()
         self._again = False
 
@@ -221,10 +231,18 @@ class FailureIsHonest(Promise):
         return {
             c.StartGeneration: lambda command: self._generated.add(command.response_id),
             c.SynthesizeText: self._on_segment,
+            c.EndCall: self._on_end,
         }
 
+    def _on_end(self, command: c.EndCall) -> None:
+        world = self.world
+        if command.reason == "the line is dead" and not world.player.dead:
+            self.fail("the line was given up, and it works")
+        if command.reason == "the voice failed" and not world.tts.doubted:
+            self.fail("the voice was given up, and nothing was wrong with it")
+
     def _on_segment(self, command: c.SynthesizeText) -> None:
-        if not command.text.startswith(self._sentence):
+        if not command.text.startswith(self._sentences):
             return
         response_id = command.response_id
         if response_id in self.world.llm.excused:
@@ -234,39 +252,55 @@ class FailureIsHonest(Promise):
 
 
 class ProtectedIsHeard(Promise):
-    """Protected speech is heard to its end. Only the end of the call and a broken voice or line
-    excuse it."""
+    """Protected speech is heard to its end. Only the end of the call, a broken voice or line, and
+    the death of the process excuse it."""
 
     name = "8 protected speech is heard to its end"
-    __slots__ = ("_excused", "_live")
+    __slots__ = ("_all", "_texts", "live")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._live = world.setup.greeting_protected and bool(world.setup.greeting)
-        self._excused = False
+        self._all = world.setup.policy.interruption.speech == "protected"
+        self.live = 0  # the response that is protected
+        self._texts: list[str] = []  # given to the voice
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
-        if not self._live:
+        setup = self.world.setup
+        if not self._all and not (setup.greeting_protected and setup.greeting):
             return {}
         return {
-            e.CallEnded: self._excuse,
-            e.SynthesisFailed: self._excuse,
+            e.CallEnded: self._on_ended,
+            c.SynthesizeText: self._on_segment,
             c.DuckAudio: self._on_touch,
             c.PauseAudio: self._on_touch,
             c.FlushAudio: self._on_touch,
             c.ReportResponse: self._on_report,
         }
 
-    def _excuse(self, event: e.Event) -> None:
-        self._excused = True
+    def crashed(self) -> None:
+        self.live = 0
 
-    def _on_touch(self, command: c.Command) -> None:
-        if self._live and not self._excused and self.world.tts.troubled_ms < 0:
-            self.fail(f"{type(command).__name__} during the protected greeting")
+    def _on_ended(self, event: e.CallEnded) -> None:
+        self.live = 0
+
+    def _on_segment(self, command: c.SynthesizeText) -> None:
+        if command.segment_id == 0:
+            self._texts.clear()
+        self._texts.append(command.text)
+
+    def _on_touch(self, command: Any) -> None:
+        if not self.live or self.world.tts.doubted or self.world.player.dead:
+            return
+        if getattr(command, "response_id", self.live) == self.live:
+            self.fail(f"{type(command).__name__} during protected speech")
 
     def _on_report(self, command: c.ReportResponse) -> None:
-        if command.response_id != 1 or command.status == "in_progress":
+        if command.status == "in_progress":
+            if self._all or command.response_id == 1:
+                self.live = command.response_id
             return
-        self._live = False
-        if command.status == "completed" and command.heard != self.world.setup.greeting:
-            self.fail(f"of the protected greeting only {command.heard!r} was heard")
+        live, self.live = self.live, 0
+        if live != command.response_id or self.world.tts.doubted or self.world.player.dead:
+            return
+        if command.status != "completed" or command.heard != " ".join(self._texts):
+            self.fail(f"of protected speech {self._texts} only {command.heard!r} was heard")

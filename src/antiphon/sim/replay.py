@@ -29,10 +29,13 @@ class Difference:
     got: list[Any]
 
 
-def write_trace(path: Path, world: World) -> None:
-    """Write what happened in a world."""
+def write_trace(path: Path, world: World, note: str = "") -> None:
+    """Write what happened in a world, and a note that `antiphon replay` shows."""
     with path.open("w", encoding="utf-8") as file:
-        file.write(codec.header_line(world.setup) + "\n")
+        header = codec.header_line(world.setup)
+        if note:
+            header = f'{header[:-1]},"note":{json.dumps(note, ensure_ascii=False)}}}'
+        file.write(header + "\n")
         file.writelines(codec.step_line(event, given) + "\n" for event, given in world.trace)
 
 

@@ -104,6 +104,7 @@ def _stats(world: World) -> Stats:
 
 # ---- the hash ------------------------------------------------------------------------------
 
+_PLAIN = ("int", "str", "float", "bool", "float | None")
 _readers: dict[type, Callable[[Any], Any]] = {}
 
 
@@ -133,7 +134,7 @@ def _make_reader(cls: type) -> Callable[[Any], Any]:
     if not names:
         return lambda item: ()
     read = attrgetter(*names)
-    plain = all(item.type in ("int", "str", "float", "float | None") for item in fields(cls))
+    plain = all(item.type in _PLAIN for item in fields(cls))
     return read if plain else lambda item: _flatten(read(item))
 
 
@@ -142,7 +143,7 @@ def _flatten(item: Any) -> Any:
         return tuple(_flatten(part) for part in item)
     if isinstance(item, Enum):
         return item.value
-    if type(item) in (int, str, float, type(None)):
+    if type(item) in (int, str, float, bool, type(None)):
         return item
     return _values(item)
 

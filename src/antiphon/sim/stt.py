@@ -1,13 +1,20 @@
-"""Speech recognition of a simulated world: partials while the caller speaks, finals on demand."""
+"""Speech recognition of a simulated world: partials while the caller speaks, finals on demand,
+and with some services a signal of their own when the turn is over."""
 
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from antiphon.engine.commands import BeginUtterance, EndUtterance, FinalizeUtterance
-from antiphon.engine.events import TranscriptCompleted, TranscriptionFailed, TranscriptUpdated
-from antiphon.sim.caller import between
+from antiphon.engine.events import (
+    TranscriptCompleted,
+    TranscriptionFailed,
+    TranscriptUpdated,
+    TurnSignalled,
+)
+from antiphon.sim.latency import STT_FINAL
+from antiphon.sim.plan import between
 
 if TYPE_CHECKING:
     from antiphon.sim.world import World
@@ -16,16 +23,40 @@ _SOURCE = 1
 
 
 class Stt:
-    """One call's recogniser. Half of the worlds have one that knows how complete a phrase is."""
+    """One call's recogniser. Half of the worlds have one that knows how complete a phrase is, a
+    third have one that signals ends of turns."""
 
-    __slots__ = ("_failed", "_graded", "_lag_ms", "_rng", "_stalled", "_world", "open")
+    __slots__ = (
+        "_failed",
+        "_graded",
+        "_lag_ms",
+        "_latency",
+        "_pauses",
+        "_rng",
+        "_signalled",
+        "_signals",
+        "_stalled",
+        "_world",
+        "open",
+    )
 
     def __init__(self, world: World, rng: Random) -> None:
         self._world, self._rng = world, rng
         self._lag_ms = between(rng, 120, 400)
+        self._latency = STT_FINAL[between(rng, 0, len(STT_FINAL) - 1)]
         self._graded = rng.random() < 0.5
+        self._signals = rng.random() < 0.3 or world.setup.policy.endpointing.mode == "stt"
+        self._signalled = ""
+        self._pauses = 0
         self._stalled = self._failed = False
         self.open: dict[int, int] = {}  # utterances and where they begin
+
+    def reset(self) -> None:
+        """The process died; another one connects anew."""
+        self.open.clear()
+        self._stalled = self._failed = False
+        self._signalled = ""
+        self._pauses += 1
 
     # ---- what the engine asks for -----------------------------------------------------------
 
@@ -49,7 +80,8 @@ class Stt:
         final = TranscriptCompleted(
             0, utterance_id, command.revision, words, confidence, self._complete(words)
         )
-        delay_ms = between(rng, 60, 300)
+        # Published figures begin at the end of speech, which is known of a little later.
+        delay_ms = max(20, self._latency.draw(rng) - between(rng, 100, 220))
         if rng.random() < world.faults.slow:
             delay_ms *= between(rng, 2, 12)
         world.after(delay_ms, self._answer, final)
@@ -63,11 +95,40 @@ class Stt:
 
     def caller_speaks(self, start_ms: int, end_ms: int) -> None:
         """Partials come about every half second while the caller speaks."""
+        self._pauses += 1
+        if self._signalled == "eager":
+            self._signal(("resumed", self._pauses))
+        self._signalled = ""
         step_ms = between(self._rng, 250, 500)
         for at_ms in range(step_ms, end_ms - start_ms + self._lag_ms, step_ms):
-            self._world.after(at_ms, self._partial, 0)
+            self._world.after(at_ms, self._partial, None)
 
-    def _partial(self, _: int) -> None:
+    def caller_pauses(self) -> None:
+        """Silence, perhaps the end: some services say so, and some are wrong."""
+        if self._signals:
+            eager_ms = between(self._rng, 200, 450)
+            self._pauses += 1
+            self._world.after(eager_ms, self._signal, ("eager", self._pauses))
+            final_ms = eager_ms + between(self._rng, 150, 500)
+            self._world.after(final_ms, self._signal, ("final", self._pauses))
+
+    def agent_comes_back(self) -> None:
+        """The agent's own voice has been on the line for a while: a partial of that."""
+        self._partial(None)
+
+    def _signal(self, item: tuple[str, int]) -> None:
+        signal, pause = item
+        world = self._world
+        silent = pause != self._pauses or not self.open or self._failed or self._stalled
+        if silent or not world.caller.spoken:
+            return
+        self._signalled = signal
+        event = TurnSignalled(world.now_ms, next(reversed(self.open)), signal)
+        world.send(event, _SOURCE)
+        if self._rng.random() < world.faults.duplicates:
+            world.send(event, _SOURCE)
+
+    def _partial(self, _: Any) -> None:
         world = self._world
         if not self.open or self._failed or self._stalled:
             return
@@ -84,18 +145,22 @@ class Stt:
         begin_ms = self.open.get(utterance_id)
         if begin_ms is None:
             return "", True
-        heard: list[str] = []
+        heard: list[tuple[int, str]] = []
         mumbled = False
         for word in reversed(self._world.caller.spoken):
             if word.end_ms <= begin_ms:
                 break
             if word.end_ms <= until_ms and word.start_ms + word.end_ms >= 2 * begin_ms:
                 if word.clear:
-                    heard.append(word.text)
+                    heard.append((word.start_ms, word.text))
                 else:
                     mumbled = True
+        heard.reverse()
+        if self._world.vad.line:
+            heard.extend(self._world.player.came_back(begin_ms, until_ms))
+            heard.sort()
         if heard:
-            return " ".join(reversed(heard)), True
+            return " ".join([text for _, text in heard]), True
         if mumbled and self._rng.random() < 0.3:
             return "something", False
         return "", not mumbled

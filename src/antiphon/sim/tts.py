@@ -1,4 +1,5 @@
-"""The voice of a simulated world. Half of the worlds have one that tells the times of words."""
+"""The voices of a simulated world. Half of them tell the times of words; for the others the times
+are found by aligning the text to the audio, which is a little wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from antiphon.engine.commands import EndSynthesis, FlushAudio, SynthesizeText
 from antiphon.engine.events import AudioSynthesized, SegmentSynthesized, SynthesisFailed
-from antiphon.sim.caller import between
+from antiphon.sim.latency import TTS_FIRST
+from antiphon.sim.plan import between
 from antiphon.types import Word
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _SOURCE = 4
 _CHUNK_MS = 1200
+_NEVER_MS = -1_000_000
 
 
 class Speech:
@@ -32,9 +35,10 @@ class Speech:
 class _Stream:
     """Synthesis of one response: one segment after the other."""
 
-    __slots__ = ("alive", "busy", "ended", "queue", "spoken")
+    __slots__ = ("alive", "busy", "ended", "queue", "spoken", "voice")
 
-    def __init__(self) -> None:
+    def __init__(self, voice: int) -> None:
+        self.voice = voice
         self.alive, self.busy, self.ended = True, False, False
         self.queue: deque[Speech] = deque()
         self.spoken: list[Speech] = []
@@ -43,19 +47,33 @@ class _Stream:
 class Tts:
     """Several times faster than speech, in pieces, with a delay before each segment."""
 
-    __slots__ = ("_ms_per_char", "_rng", "_streams", "_timed", "_world", "troubled_ms")
+    __slots__ = (
+        "_latencies",
+        "_ms_per_char",
+        "_rng",
+        "_streams",
+        "_timed",
+        "_troubled_ms",
+        "_world",
+        "doubted",
+    )
 
     def __init__(self, world: World, rng: Random) -> None:
         self._world, self._rng = world, rng
         self._ms_per_char = between(rng, 55, 75)
         self._timed = rng.random() < 0.5
         self._streams: dict[int, _Stream] = {}
-        self.troubled_ms = -1_000_000  # when it last failed, stalled or was slow
+        self.doubted = False  # something has happened that a voice may be given up for
+        # When each voice last failed, stalled or was slow.
+        self._troubled_ms = [_NEVER_MS] * world.setup.voices
+        self._latencies = tuple(
+            TTS_FIRST[between(rng, 0, len(TTS_FIRST) - 1)] for _ in range(world.setup.voices)
+        )
 
     @property
-    def tells_words(self) -> bool:
-        """Whether this voice tells the times of its words."""
-        return self._timed
+    def troubled_ms(self) -> int:
+        """When there was last no voice without trouble; long ago when there was always one."""
+        return min(self._troubled_ms)
 
     def speech(self, response_id: int) -> list[Speech]:
         """The segments of a response that have begun to exist as audio, in order."""
@@ -72,7 +90,7 @@ class Tts:
     def synthesize(self, command: SynthesizeText) -> None:
         stream = self._streams.get(command.response_id)
         if stream is None:
-            stream = self._streams[command.response_id] = _Stream()
+            stream = self._streams[command.response_id] = _Stream(command.voice)
         stream.queue.append(self._speak(command))
         if not stream.busy:
             self._begin(command.response_id, stream)
@@ -90,6 +108,15 @@ class Tts:
         if stream is not None:
             stream.alive = False
 
+    def reset(self) -> None:
+        """The process died with all streams; the audio that was heard was heard."""
+        self.close()
+
+    def step(self, ms: int) -> None:
+        """The clock has gone ahead: to who looks at it the voice has been silent."""
+        self.doubted = True
+        self._troubled_ms = [at_ms + ms for at_ms in self._troubled_ms]
+
     def close(self) -> None:
         """The call is over."""
         for stream in self._streams.values():
@@ -98,32 +125,41 @@ class Tts:
     # ---- the voice --------------------------------------------------------------------------
 
     def _speak(self, command: SynthesizeText) -> Speech:
+        rng, ms_per_char = self._rng.random, self._ms_per_char
         at_ms = between(self._rng, 40, 160)
         words = []
         for text in command.text.split():
             # Nobody speaks letter by letter: a word may be much shorter or longer than it looks.
-            stretch = between(self._rng, 70, 140)
-            end_ms = at_ms + (len(text) + 1) * self._ms_per_char * stretch // 100
+            end_ms = at_ms + (len(text) + 1) * ms_per_char * (70 + int(rng() * 71)) // 100
             words.append(Word(text, at_ms, end_ms))
             at_ms = end_ms
         return Speech(command.segment_id, tuple(words), at_ms + between(self._rng, 20, 120))
+
+    def _aligned(self, speech: Speech) -> tuple[Word, ...]:
+        """The words with times as an alignment finds them."""
+        rng, words, at_ms = self._rng, [], 0
+        for word in speech.words:
+            end_ms = min(speech.duration_ms, max(at_ms, word.end_ms + between(rng, -60, 60)))
+            words.append(Word(word.text, at_ms, end_ms))
+            at_ms = end_ms
+        return tuple(words)
 
     def _begin(self, response_id: int, stream: _Stream) -> None:
         rng, faults = self._rng, self._world.faults
         speech = stream.queue.popleft()
         stream.busy = True
-        delay_ms = between(rng, 80, 350)
+        delay_ms = self._latencies[stream.voice].draw(rng)
         if rng.random() < faults.slow * 0.5:
             delay_ms *= between(rng, 2, 6)
-            self._note_trouble(delay_ms)
+            self._note_trouble(stream, delay_ms)
         trouble = 0.5 * rng.random()
         if trouble < 0.5 * faults.stalls * 0.5:
-            self._note_trouble(0)
+            self._note_trouble(stream, 0)
             if rng.random() < 0.5:
                 return  # nothing more of this segment, ever
             speech.done_ms = -between(rng, 1, 3)  # stalls after so many pieces
         elif trouble > 0.5 - 0.5 * faults.errors * 0.5:
-            self._note_trouble(0)
+            self._note_trouble(stream, 0)
             self._world.after(delay_ms, self._fail, (response_id, stream))
             return
         pieces, speech.done_ms = -speech.done_ms, 0
@@ -133,8 +169,9 @@ class Tts:
         stream.spoken.append(speech)
         self._world.after(delay_ms, self._piece, (response_id, stream, speech, pieces))
 
-    def _note_trouble(self, delay_ms: int) -> None:
-        self.troubled_ms = self._world.now_ms + delay_ms
+    def _note_trouble(self, stream: _Stream, delay_ms: int) -> None:
+        self.doubted = True
+        self._troubled_ms[stream.voice] = self._world.now_ms + delay_ms
 
     def _piece(self, item: tuple[int, _Stream, Speech, int]) -> None:
         response_id, stream, speech, left = item
@@ -157,7 +194,7 @@ class Tts:
         stream.busy = False
         if stream.alive and stream.ended and not stream.queue:
             world.player.close(response_id)
-        words = speech.words if self._timed else ()
+        words = speech.words if self._timed else self._aligned(speech)
         event = SegmentSynthesized(world.now_ms, response_id, speech.segment_id, done_ms, words)
         if stream.alive and stream.queue:
             self._begin(response_id, stream)

@@ -16,22 +16,21 @@ from antiphon.engine import commands as c
 from antiphon.engine.conversation import Conversation
 from antiphon.engine.events import CallEnded, CallStarted, DeadlineReached, Event
 from antiphon.engine.floor import Deadline
-from antiphon.engine.policy import (
-    DeadAir,
-    Endpointing,
-    Interruption,
-    Setup,
-    Silence,
-    TurnPolicy,
-)
-from antiphon.sim.caller import Caller, Plan, between, draw_plan
+from antiphon.engine.policy import Setup
+from antiphon.sim.caller import Caller
+from antiphon.sim.clock import Clock
+from antiphon.sim.crash import Crash
+from antiphon.sim.detector import Detector
 from antiphon.sim.faults import Faults, draw_faults
 from antiphon.sim.invariants import Promises
 from antiphon.sim.llm import Llm, Tools
+from antiphon.sim.plan import Plan, between, draw_plan
 from antiphon.sim.player import Player
 from antiphon.sim.promise import ENGINE_BUGS, Broken
+from antiphon.sim.setup import draw_setup
 from antiphon.sim.stt import Stt
 from antiphon.sim.tts import Tts
+from antiphon.sim.vad import Vad
 
 Engine = Callable[[Setup], Conversation]
 Trace = list[tuple[Event, list[c.Command]]]
@@ -40,33 +39,8 @@ HORIZON_MS = 240_000
 """A world that has not ended by then is ended by its caller."""
 _AFTERWARDS_MS = 6000
 """For so long after the call stragglers may arrive."""
-_STREAMS = 8
-_SOURCES = 6
-
-_GREETING = "Hello, this is the front desk. This call is recorded. How can I help you today?"
-
-
-def draw_setup(rng: Random) -> Setup:
-    """The agent of one world."""
-    greeting = _GREETING if rng.random() < 0.6 else ""
-    protected = rng.random() < 0.4
-    policy = TurnPolicy()
-    if rng.random() < 0.25:
-        # Limits that are seldom reached come close.
-        policy = TurnPolicy(
-            endpointing=Endpointing(max_utterance_ms=5000),
-            interruption=Interruption(backchannel_max_ms=between(rng, 300, 1200)),
-            dead_air=DeadAir(tool_rounds=between(rng, 2, 4), tool_deadline_ms=2500),
-            silence=Silence(
-                check_in_ms=between(rng, 3000, 6000), max_call_ms=between(rng, 15_000, 60_000)
-            ),
-        )
-    return Setup(
-        greeting=greeting,
-        greeting_protected=protected,
-        policy=policy,
-        tool_deadlines=(("lookup", 3000), ("book", 8000)),
-    )
+_STREAMS = 16
+_SOURCES = 7
 
 
 class World:
@@ -77,32 +51,40 @@ class World:
         allowed: names of the faults that the world may have.
         engine: makes the conversation; tests put broken ones here.
         plan: what the caller does, instead of what the seed says.
+        setup: the agent, instead of what the seed says.
     """
 
     __slots__ = (
-        "_actions",
+        "_carry_out",
         "_deadline_ms",
-        "_lag",
         "_late_rng",
+        "_make_engine",
         "_order",
         "_queue",
         "_source_ms",
+        "_until_ms",
         "broken",
         "caller",
+        "clock",
+        "crash",
         "deadline",
+        "detector",
         "ended_ms",
         "engine",
+        "engine_ms",
         "faults",
         "llm",
         "now_ms",
         "player",
         "promises",
         "seed",
+        "send",
         "setup",
         "stt",
         "tools",
         "trace",
         "tts",
+        "vad",
     )
 
     def __init__(
@@ -111,46 +93,69 @@ class World:
         allowed: tuple[str, ...] = (),
         engine: Engine = Conversation,
         plan: Plan | None = None,
+        setup: Setup | None = None,
     ) -> None:
-        rngs = [Random(seed * _STREAMS + stream) for stream in range(_STREAMS)]
+        rngs = [Random(seed * _STREAMS + stream) for stream in range(12)]
         self.seed = seed
         self.faults: Faults = draw_faults(rngs[0], allowed)
-        self.setup = draw_setup(rngs[0])
+        self.setup = draw_setup(rngs[1]) if setup is None else setup
         self._late_rng = rngs[0]
         self._queue: list[tuple[int, int, Callable[[Any], None], Any]] = []
         self._order = 0
         self._source_ms = [0] * _SOURCES
-        self._lag = self.faults.reordering > 0
         self._deadline_ms: int | None = None  # None while a late timer is on its way, too
         self.deadline: Deadline | None = None  # the engine's, after the newest event
         self.now_ms = 0
+        self.engine_ms = 0  # the engine's clock: the latest time that an event carried
         self.ended_ms: int | None = None
+        self._until_ms = HORIZON_MS  # nothing happens later
         self.broken: Broken | None = None
         self.trace: Trace = []
+        self.send = self._sender()
+        """Gives an event to the engine. Events of one source stay in order; where the world
+        reorders, those of different sources need not."""
+        self._make_engine = engine
         self.engine = engine(self.setup)
-        self.caller = Caller(self, rngs[1], draw_plan(rngs[1]) if plan is None else plan)
-        self.stt = Stt(self, rngs[2])
-        self.llm = Llm(self, rngs[3])
-        self.tools = Tools(self, rngs[4])
-        self.tts = Tts(self, rngs[5])
-        self.player = Player(self, rngs[6])
+        self.clock = Clock(self, rngs[2])
+        self.caller = Caller(self, rngs[3], draw_plan(rngs[3]) if plan is None else plan)
+        self.vad = Vad(self, rngs[4])
+        self.stt = Stt(self, rngs[5])
+        self.detector = Detector(self, rngs[6])
+        self.llm = Llm(self, rngs[7])
+        self.tools = Tools(self, rngs[8])
+        self.tts = Tts(self, rngs[9])
+        self.player = Player(self, rngs[10])
+        self.crash = Crash(self, rngs[11])
         self.promises = Promises(self)
-        self._actions: dict[type[c.Command], Callable[[Any], None]] = {
-            c.BeginUtterance: self.stt.begin,
-            c.FinalizeUtterance: self.stt.finalize,
-            c.EndUtterance: self.stt.end,
-            c.StartGeneration: self.llm.start,
-            c.CancelGeneration: self.llm.cancel,
-            c.CallTool: self.tools.call,
-            c.SynthesizeText: self.tts.synthesize,
-            c.EndSynthesis: self.tts.end,
-            c.PlayAudio: self.player.play,
-            c.DuckAudio: self.player.duck,
-            c.PauseAudio: self.player.pause,
-            c.ResumeAudio: self.player.resume,
-            c.FlushAudio: self._flush,
-            c.EndCall: self._end_call,
-        }
+        self._carry_out = self._tell_members(self.promises.table)
+
+    def _tell_members(
+        self, table: dict[type, list[Callable[[Any], None]]]
+    ) -> dict[type, list[Callable[[Any], None]]]:
+        """A command is looked at by the promises, then carried out."""
+        for kind, act in (
+            (c.BeginUtterance, self.stt.begin),
+            (c.FinalizeUtterance, self.stt.finalize),
+            (c.EndUtterance, self.stt.end),
+            (c.PredictTurn, self.detector.predict),
+            (c.StartGeneration, self.llm.start),
+            (c.CancelGeneration, self.llm.cancel),
+            (c.CallTool, self.tools.call),
+            (c.SynthesizeText, self.tts.synthesize),
+            (c.EndSynthesis, self.tts.end),
+            (c.PlayAudio, self.player.play),
+            (c.DuckAudio, self.player.duck),
+            (c.PauseAudio, self.player.pause),
+            (c.ResumeAudio, self.player.resume),
+            (c.FlushAudio, self._flush),
+            (c.EndCall, self._end_call),
+        ):
+            table.setdefault(kind, []).append(act)
+        return table
+
+    def new_engine(self) -> Conversation:
+        """A conversation that knows nothing yet."""
+        return self._make_engine(self.setup)
 
     # ---- what its members use ---------------------------------------------------------------
 
@@ -159,13 +164,21 @@ class World:
         self._order += 1
         heapq.heappush(self._queue, (self.now_ms + delay_ms, self._order, action, argument))
 
-    def send(self, event: Event, source: int = 0) -> None:
-        """Give an event to the engine. Events of one source stay in order; where the world
-        reorders, those of different sources need not."""
-        if not self._lag:
-            self._deliver(event)
-            return
+    def _sender(self) -> Callable[..., None]:
+        if self.faults.reordering:
+            return self._send_late
+        return self._send_dated if self.faults.clock else self._deliver
+
+    def _send_nowhere(self, event: Event, source: int = 0) -> None:
+        """Nobody is there."""
+
+    def _send_dated(self, event: Event, source: int = 0) -> None:
+        self._deliver(self.clock.date(event))
+
+    def _send_late(self, event: Event, source: int = 0) -> None:
         lag_ms = 0
+        if self.faults.clock:
+            event = self.clock.date(event)
         if self._late_rng.random() < self.faults.reordering:
             lag_ms = between(self._late_rng, 0, 80)
         at_ms = max(self.now_ms + lag_ms, self._source_ms[source])
@@ -176,11 +189,45 @@ class World:
         """The caller has said all of a turn: with words, mumbled, or only noises."""
         self.promises.caller_finished(said)
 
+    def step(self, ms: int) -> None:
+        """The clock stands `ms` later than a moment before, and nothing has happened meanwhile."""
+        self.now_ms += ms
+        self._until_ms += ms
+        # As a heap this stays one: every key grows alike.
+        self._queue[:] = [(at + ms, order, act, what) for at, order, act, what in self._queue]
+        self._source_ms = [at_ms + ms for at_ms in self._source_ms]
+        self.caller.step(ms)
+        self.vad.step(ms)
+        self.llm.step()
+        self.tts.step(ms)
+        self.player.step(ms)
+        self.promises.step(ms)
+
+    def die(self) -> None:
+        """The process is gone, with all that was under way in it."""
+        self.promises.crashed()
+        self.send = self._send_nowhere
+        self._deadline_ms = None
+        stays = (self.caller, self.clock, self.crash, self.promises)
+        queue = [item for item in self._queue if getattr(item[2], "__self__", None) in stays]
+        queue += [item for item in self._queue if item[2] == self.hang_up]
+        heapq.heapify(queue)
+        self._queue[:] = queue
+        for member in (self.vad, self.stt, self.llm, self.tts, self.player):
+            member.reset()
+
+    def go_on(self, engine: Conversation) -> None:
+        """Another process has the call."""
+        self.engine = engine
+        self.send = self._sender()
+        self.promises.restored()
+
     def hang_up(self, reason: str) -> None:
         """Close the line, from either side."""
         if self.ended_ms is not None:
             return
         self.ended_ms = self.now_ms
+        self._until_ms = self.now_ms + _AFTERWARDS_MS
         self.caller.gone = True
         self.player.hang_up()
         self._deliver(CallEnded(self.now_ms, reason))
@@ -204,16 +251,13 @@ class World:
 
     def _loop(self) -> None:
         queue, pop = self._queue, heapq.heappop
-        until_ms = HORIZON_MS + 1
         while queue:
             due_ms = self._deadline_ms
             if due_ms is not None and due_ms <= queue[0][0]:
                 self._reach_deadline(due_ms)
                 continue
             at_ms, _, action, argument = pop(queue)
-            if self.ended_ms is not None:
-                until_ms = self.ended_ms + _AFTERWARDS_MS
-            if at_ms > until_ms:
+            if at_ms > self._until_ms:
                 break
             self.now_ms = at_ms
             action(argument)
@@ -232,23 +276,28 @@ class World:
         if deadline is not None and deadline.at_ms <= self.now_ms:
             self._deliver(DeadlineReached(self.now_ms))
 
-    def _deliver(self, event: Event) -> None:
-        promises, actions = self.promises, self._actions
-        promises.before(event)
+    def _deliver(self, event: Event, source: int = 0) -> None:
+        table, promises = self._carry_out, self.promises
+        if event.at_ms > self.engine_ms:
+            self.engine_ms = event.at_ms
+        for check in table.get(type(event), ()):
+            check(event)
         try:
             commands = self.engine.handle(event)
-            self.trace.append((event, commands))
-            self.deadline = deadline = self.engine.deadline
+            deadline = self.engine.deadline
         except ENGINE_BUGS as error:
             self.trace.append((event, []))
             raise Broken("the engine never raises", self.now_ms, repr(error)) from error
+        self.trace.append((event, commands))
+        self.deadline = deadline
         self._deadline_ms = None if deadline is None else deadline.at_ms
-        for command in commands:
-            promises.command(command)
-            action = actions.get(type(command))
-            if action is not None:
-                action(command)
-        promises.after_step(event)
+        if commands:
+            if promises.over:
+                promises.refuse(commands)
+            for command in commands:
+                for act in table.get(type(command), ()):
+                    act(command)
+        promises.after_step(event, deadline)
 
     # ---- commands that concern several ------------------------------------------------------
 
