@@ -34,6 +34,12 @@ def test_both_ends_are_trimmed_and_counted(size: int) -> None:
     assert out == silence(30) + sound(300) + silence(250)
     assert trimmer.removed_lead_ms == 145
     assert trimmer.removed_tail_ms == 350
+    assert (trimmer.kept_lead_ms, trimmer.kept_tail_ms) == (30, 250)
+
+
+def test_what_is_left_is_counted_too() -> None:
+    trimmer = trim(silence(10) + sound(100) + silence(20), [320])[1]
+    assert (trimmer.kept_lead_ms, trimmer.kept_tail_ms) == (10, 20)
 
 
 def test_pauses_inside_stay_whole() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
 
+from antiphon.agent.speech import SpeechConfig
 from antiphon.engine import events as e
-from antiphon.providers.base import AgentHints
+from antiphon.providers.base import AgentHints, Tts
 from antiphon.providers.scripted import ScriptedTts, ScriptedTtsOptions
 from antiphon.session import speaker as speaker_module
+from antiphon.session import utterance as utterance_module
 from antiphon.session.speaker import Speaker, TextSpeaker
 from tests.support.stage import leftovers, settle
 
@@ -19,18 +21,28 @@ from tests.support.stage import leftovers, settle
 class Booth:
     """A speaker, what it posted, and its tasks."""
 
-    def __init__(self, rate_hz: int = 16_000, **script: Any) -> None:
+    def __init__(
+        self,
+        rate_hz: int = 16_000,
+        *,
+        voices: Sequence[Tts] = (),
+        speech: SpeechConfig | None = None,
+        on_played: Callable[[bytes | None], None] | None = None,
+        **script: Any,
+    ) -> None:
         options = ScriptedTtsOptions.model_validate(script)
         self.events: list[e.Event] = []
         self.now_ms = 0
         self.rate_hz = rate_hz
         self.tasks: list[asyncio.Task[None]] = []
         self.speaker = Speaker(
-            (ScriptedTts(options, AgentHints()),),
+            voices or (ScriptedTts(options, AgentHints()),),
             rate_hz,
             lambda: self.now_ms,
             self.events.append,
             self._spawn,
+            speech=speech or SpeechConfig(),
+            on_played=on_played,
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -182,7 +194,7 @@ async def test_a_voice_that_fails_says_so_once(chunks: int) -> None:
 async def test_an_answer_that_never_ends_fails_rather_than_grow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(speaker_module, "MAX_SEGMENTS", 3)
+    monkeypatch.setattr(utterance_module, "MAX_SEGMENTS", 3)
     booth = Booth(hang_after_chunks=0)
     for number in range(4):
         booth.speaker.speak(1, number, "one")

@@ -45,6 +45,7 @@ class SegmentTrimmer:
         self._withheld = bytearray()
         self._quiet_bytes = 0
         self._cut_before = self._cut_after = 0
+        self._kept_before = self._kept_after = 0
 
     @property
     def lead_known(self) -> bool:
@@ -60,6 +61,16 @@ class SegmentTrimmer:
     def removed_tail_ms(self) -> int:
         """Silence cut off after the last sound; known after `finish`."""
         return self._cut_after * 1000 // self._bytes_per_s
+
+    @property
+    def kept_lead_ms(self) -> int:
+        """Silence left before the first sound; known once there is sound."""
+        return self._kept_before * 1000 // self._bytes_per_s
+
+    @property
+    def kept_tail_ms(self) -> int:
+        """Silence left after the last sound; known after `finish`."""
+        return self._kept_after * 1000 // self._bytes_per_s
 
     def push(self, pcm: bytes) -> bytes:
         """Take audio of the segment, return what can be played now."""
@@ -91,10 +102,13 @@ class SegmentTrimmer:
             self._cut_before = self._cut_before + max(0, len(lead) - self._keep_bytes)
             self._lead.clear()
             return lead[max(0, len(lead) - self._keep_bytes) :]
-        # Less than a block cannot be judged: it counts as whatever came before it.
-        if self._quiet_bytes:
-            rest = self._cut_gap(rest, 0)
+        if rest and self._quiet_bytes:
+            # Less than a block: judged by what there is of it.
+            samples = np.frombuffer(rest, dtype="<i2").astype(np.float32)
+            loud = float(np.square(samples).mean()) > self._limit
+            rest = self._cut_gap(rest, len(rest) if loud else 0)
         self._cut_after = len(self._withheld)
+        self._kept_after = self._quiet_bytes - self._cut_after
         self._withheld.clear()
         return rest
 
@@ -109,6 +123,7 @@ class SegmentTrimmer:
             return b"", 0
         self._leading = False
         kept = bytes(self._lead)
+        self._kept_before = len(kept)
         self._lead.clear()
         return kept + blocks[quiet:], quiet - len(kept)
 

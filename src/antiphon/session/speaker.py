@@ -7,26 +7,25 @@ playback clock. `TextSpeaker` is the same for a call without audio, where shown 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from antiphon.agent.speech import SpeechConfig
 from antiphon.audio.player import Ended, Player, Progressed, Started
-from antiphon.audio.resample import LiveResampler
-from antiphon.audio.trim import SegmentTrimmer
 from antiphon.engine import events as e
 from antiphon.errors import ProviderError
-from antiphon.providers.base import Tts, TtsAudio, TtsSegment, TtsSegmentDone, TtsWords
-from antiphon.types import Word
+from antiphon.providers.base import Tts, TtsAudio, TtsSegmentDone, TtsWords
+from antiphon.session.utterance import PartAudio, Utterance
+from antiphon.spoken.script import script
+from antiphon.types import FRAME_MS
 
-MAX_SEGMENTS = 512
-"""Segments of one response waiting for the voice; a longer answer fails rather than grow."""
 AHEAD_MS = 20_000
 """Audio made ahead of what is heard; the voice waits beyond it."""
 REPORT_MS = 250
 """The engine is told of new audio this often; it wants signs of life, not every chunk."""
 FADE_MS = 20
 RAMP_MS = 40
+TOO_LONG = "the answer is too long"
 _PLAIN = SpeechConfig()
 
 Post = Callable[[e.Event], None]
@@ -50,26 +49,6 @@ class Voice(Protocol):
     def read_frame(self) -> bytes | None: ...
 
 
-class _Utterance:
-    """One response on its way through the voice."""
-
-    def __init__(self, response_id: int, tts: Tts) -> None:
-        self.response_id, self.tts = response_id, tts
-        self.texts: asyncio.Queue[TtsSegment | None] = asyncio.Queue(MAX_SEGMENTS)
-        self.open_segments = 0
-        self.waiting = False  # enough audio is ahead
-        self.ended: set[int] = set()  # segments that are whole
-        self.released = False
-        self.held: list[tuple[int, bytes]] = []
-        self.held_bytes = 0
-        self.task: asyncio.Task[None] | None = None
-
-    async def segments(self) -> AsyncIterator[TtsSegment]:
-        """The segments as they are written, until the response's text is whole."""
-        while (segment := await self.texts.get()) is not None:
-            yield segment
-
-
 class Speaker:
     """The voice of a call with audio."""
 
@@ -88,7 +67,7 @@ class Speaker:
         self._language, self._speech, self._on_played = language, speech, on_played
         self._rate_hz = output_rate_hz
         self._player = Player(output_rate_hz)
-        self._utterance: _Utterance | None = None
+        self._utterance: Utterance | None = None
 
     @property
     def busy(self) -> bool:
@@ -100,33 +79,34 @@ class Speaker:
     def speak(self, response_id: int, segment_id: int, text: str, voice: int = 0) -> None:
         utterance = self._utterance
         if utterance is None or utterance.response_id != response_id:
-            utterance = self._utterance = _Utterance(response_id, self._voices[voice])
+            tts = self._voices[voice]
+            utterance = self._utterance = Utterance(response_id, tts, self._rate_hz, self._speech)
             utterance.task = self._spawn(self._run(utterance), f"speak-{response_id}")
-        try:
-            utterance.texts.put_nowait(TtsSegment(segment_id, text))
-            utterance.open_segments += 1
-        except asyncio.QueueFull:
-            self._post(e.SynthesisFailed(self._now_ms(), response_id, "the answer is too long"))
+        made = script(
+            text,
+            self._language,
+            takes_ssml=getattr(utterance.tts, "takes_ssml", False),
+            as_written=self._speech.as_written,
+        )
+        if not utterance.write(segment_id, made):
+            self._post(e.SynthesisFailed(self._now_ms(), response_id, TOO_LONG))
 
     def end(self, response_id: int) -> None:
         utterance = self._utterance
-        if utterance is not None and utterance.response_id == response_id:
-            try:
-                utterance.texts.put_nowait(None)
-            except asyncio.QueueFull:
-                self._post(e.SynthesisFailed(self._now_ms(), response_id, "the answer is too long"))
+        if utterance is None or utterance.response_id != response_id:
+            return
+        if not utterance.end_text():
+            self._post(e.SynthesisFailed(self._now_ms(), response_id, TOO_LONG))
 
     def play(self, response_id: int) -> None:
         utterance = self._utterance
         if utterance is None or utterance.response_id != response_id:
             return
-        utterance.released = True
-        for segment_id, pcm in utterance.held:
+        held = utterance.let_go()
+        for segment_id, pcm in held:
             self._player.append(response_id, segment_id, pcm)
-        if utterance.held and (last := utterance.held[-1][0]) in utterance.ended:
+        if held and (last := held[-1][0]) in utterance.ended:
             self._player.end_segment(response_id, last)
-        utterance.held.clear()
-        utterance.held_bytes = 0
         if utterance.task is not None and utterance.task.done():
             self._player.end_response(response_id)
 
@@ -170,7 +150,7 @@ class Speaker:
 
     # ---- the voice at work -----------------------------------------------------------------
 
-    async def _run(self, utterance: _Utterance) -> None:
+    async def _run(self, utterance: Utterance) -> None:
         """Synthesize one response, from its first segment to its last."""
         response_id = utterance.response_id
         try:
@@ -181,52 +161,47 @@ class Speaker:
         if utterance.released:
             self._player.end_response(response_id)
 
-    async def _synthesize(self, utterance: _Utterance) -> None:
-        current: _SegmentAudio | None = None
-        async for event in utterance.tts.stream(utterance.segments()):
-            if current is None or current.segment_id != event.segment_id:
-                current = _SegmentAudio(
-                    event.segment_id, utterance.tts.sample_rate_hz, self._rate_hz
-                )
+    async def _synthesize(self, utterance: Utterance) -> None:
+        async for event in utterance.tts.stream(utterance.texts()):
+            part = utterance.part(event.segment_id)
             if isinstance(event, TtsAudio):
-                await self._take(utterance, current, current.push(event.pcm))
+                await self._take(utterance, part, part.push(event.pcm))
             elif isinstance(event, TtsWords):
-                current.words.extend(event.words)
+                part.told.extend(event.words)
             elif isinstance(event, TtsSegmentDone):
-                await self._take(utterance, current, current.flush())
-                utterance.open_segments -= 1
-                utterance.ended.add(current.segment_id)
-                if utterance.released:
-                    self._player.end_segment(utterance.response_id, current.segment_id)
-                self._post(
-                    e.SegmentSynthesized(
-                        self._now_ms(),
-                        utterance.response_id,
-                        current.segment_id,
-                        current.duration_ms,
-                        current.shifted_words(),
-                    )
-                )
-                current = None
+                await self._take(utterance, part, part.flush(), ends=True)
+                if utterance.end_part(part):
+                    self._end_segment(utterance, part.segment_id)
 
-    async def _take(self, utterance: _Utterance, segment: _SegmentAudio, pcm: bytes) -> None:
+    def _end_segment(self, utterance: Utterance, segment_id: int) -> None:
+        if utterance.released:
+            self._player.end_segment(utterance.response_id, segment_id)
+        self._post(
+            e.SegmentSynthesized(
+                self._now_ms(),
+                utterance.response_id,
+                segment_id,
+                utterance.segment_ms,
+                utterance.end_segment(segment_id),
+            )
+        )
+
+    async def _take(
+        self, utterance: Utterance, part: PartAudio, pcm: bytes, *, ends: bool = False
+    ) -> None:
         """Queue audio, or withhold it, and tell the engine when there is reason to."""
+        pcm = utterance.join(part, pcm, ends=ends, late=self._is_starved(utterance))
         if not pcm:
             return
-        segment.bytes += len(pcm)
         if utterance.released:
             # Never refused: less than AHEAD_MS wait in the player.
-            self._player.append(utterance.response_id, segment.segment_id, pcm)
+            self._player.append(utterance.response_id, part.segment_id, pcm)
         else:
-            utterance.held.append((segment.segment_id, pcm))
-            utterance.held_bytes += len(pcm)
-        if segment.due():
+            utterance.hold(part.segment_id, pcm)
+        if utterance.due(REPORT_MS):
             self._post(
                 e.AudioSynthesized(
-                    self._now_ms(),
-                    utterance.response_id,
-                    segment.segment_id,
-                    segment.duration_ms,
+                    self._now_ms(), utterance.response_id, part.segment_id, utterance.segment_ms
                 )
             )
         while self._ahead_ms(utterance) > AHEAD_MS:
@@ -234,46 +209,13 @@ class Speaker:
             await asyncio.sleep(0.1)
         utterance.waiting = False
 
-    def _ahead_ms(self, utterance: _Utterance) -> int:
+    def _is_starved(self, utterance: Utterance) -> bool:
+        """Whether the caller has been waiting for the next word already."""
+        playing = self._player.playing_id == utterance.response_id
+        return playing and self._player.buffered_ms < FRAME_MS
+
+    def _ahead_ms(self, utterance: Utterance) -> int:
         return self._player.buffered_ms + utterance.held_bytes * 500 // self._rate_hz
-
-
-class _SegmentAudio:
-    """Audio of the segment under way: trimmed, resampled, counted."""
-
-    def __init__(self, segment_id: int, tts_rate_hz: int, output_rate_hz: int) -> None:
-        self.segment_id = segment_id
-        self.words: list[Word] = []
-        self.bytes = 0
-        self._rate_hz = output_rate_hz
-        self._reported_ms = -REPORT_MS
-        self._trimmer = SegmentTrimmer(tts_rate_hz)
-        self._resampler = LiveResampler(tts_rate_hz, output_rate_hz)
-
-    @property
-    def duration_ms(self) -> int:
-        return self.bytes * 500 // self._rate_hz
-
-    def push(self, pcm: bytes) -> bytes:
-        return self._resampler.push(self._trimmer.push(pcm))
-
-    def flush(self) -> bytes:
-        return self._resampler.push(self._trimmer.finish()) + self._resampler.flush()
-
-    def due(self) -> bool:
-        """Whether the engine should be told of new audio."""
-        if self.duration_ms - self._reported_ms < REPORT_MS:
-            return False
-        self._reported_ms = self.duration_ms
-        return True
-
-    def shifted_words(self) -> tuple[Word, ...]:
-        """The words with the trimmed silence taken off their times."""
-        off = self._trimmer.removed_lead_ms
-        return tuple(
-            Word(w.text, max(0, w.start_ms - off), max(0, w.end_ms - off), w.confidence)
-            for w in self.words
-        )
 
 
 class TextSpeaker:
