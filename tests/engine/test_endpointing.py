@@ -132,4 +132,4 @@ def test_habit_has_no_cliff_either(known: Clues, policy: Endpointing, pause: int
 def test_it_is_cheap() -> None:
     known = Clues(OPEN, 0.4, 0.6, "eager", Expected.DIGITS, (300, 500, 700, 200, 900, 100, 400))
     best = min(timeit.repeat(lambda: wait(known), number=500, repeat=5)) / 500
-    assert best < 40e-6  # about 5 on an idle machine
+    assert best < 200e-6  # about 7 on an idle machine, without a tracer

@@ -38,7 +38,9 @@ DONE = {
     "en": """i'd like to book a table for two|my car is in the garage|turn it off|yes|no thanks|
         that's all|what time do you open|hold on|it is too large|i don't know|stop|
         could you send me the invoice|what is it for|i know who you are|never mind|
-        it costs more than it was|the one on the left is good|i need to change my appointment""",
+        it costs more than it was|the one on the left is good|i don't think so|
+        yes i do|what's that for|extra large|hang on a second|the fifteenth of may|none of those|
+        whatever you have|i need to change my appointment""",
     "de": """ich hätte gern einen tisch für zwei personen|mein auto steht in der garage|ja|
         nein danke|das ist alles|moment|wann haben sie morgen geöffnet|das ist zu groß""",
     "es": """quiero una mesa para dos personas|mi coche está en el taller|sí|no gracias|

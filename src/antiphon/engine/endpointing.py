@@ -37,6 +37,7 @@ class Clues:
 # over, and are taken at their word.
 _WORDS_WEIGHT = 1.0
 _SOUND_WEIGHT = 1.0
+_SOUND_WEIGHT_DICTATED = 0.3  # between the groups of a number the voice tells little
 _RECOGNISER_WEIGHT = 1.0
 # In log-odds; a final signal outweighs everything else.
 _SIGNALS = {"eager": 1.5, "final": 15.0}
@@ -64,13 +65,14 @@ def wait_ms(clues: Clues, policy: Endpointing, language: Language) -> int:
 def log_odds_of_done(clues: Clues, language: Language) -> float:
     """How likely the caller is done, as log-odds; 0 when nothing is known."""
     odds = 0.0
-    words = read(clues.text, clues.expected, language).complete
-    if words is not None:
-        odds += _WORDS_WEIGHT * log_odds(words)
+    words = read(clues.text, clues.expected, language)
+    if words.complete is not None:
+        odds += _WORDS_WEIGHT * log_odds(words.complete)
         if clues.complete is not None:
             odds += _RECOGNISER_WEIGHT * log_odds(clues.complete)
     if clues.sounds is not None:
-        odds += _SOUND_WEIGHT * log_odds(clues.sounds)
+        weight = _SOUND_WEIGHT_DICTATED if words.dictated else _SOUND_WEIGHT
+        odds += weight * log_odds(clues.sounds)
     return odds + _SIGNALS.get(clues.signal, 0.0)
 
 

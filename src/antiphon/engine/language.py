@@ -77,7 +77,7 @@ def _phrases(text: str) -> frozenset[str]:
 
 
 # Lengths of telephone numbers in national notation, of PINs, and of payment cards.
-_NORTH_AMERICA = {4: 0.43, 5: 0.45, 7: 0.45, 10: 0.9, 11: 0.9, 15: 0.6, 16: 0.95}
+_NORTH_AMERICA = {4: 0.45, 5: 0.45, 7: 0.4, 10: 0.9, 11: 0.9, 15: 0.6, 16: 0.95}
 
 _ENGLISH = Language(
     backchannels=_phrases(
@@ -87,7 +87,8 @@ _ENGLISH = Language(
     ),
     stop_words=_words("stop wait no hold cancel sorry actually"),
     hold=_phrases(
-        """hold on, hang on, one moment, one second, one sec, one minute, just a moment,
+        """hold on, hang on, hold on a second, hang on a second, one moment, one second, one sec,
+        one minute, just a moment,
         just a second, just a sec, just a minute, give me a moment, give me a second,
         give me a minute, wait a minute, wait a second, wait a moment, let me check, let me see,
         let me look, let me think, let me get it, let me find it, bear with me, i'm looking"""
@@ -103,15 +104,15 @@ _ENGLISH = Language(
     seldom_last=_words(
         """of from with without by to at for into onto about between among during through toward
         towards against per via is are was were am be been being do does did can could will would
-        shall should may might must have has had don't doesn't didn't can't won't some any no what
-        how where when why who these those lots so just like"""
+        shall should might must have has had don't doesn't didn't can't won't some any no what how
+        where when why who lots just like"""
     ),
     wants_noun=_words(
         """large small big little medium single double triple half whole full new old young good
         bad best nice dark light hot cold iced warm fresh white black brown red blue green long
-        short high low next last first second third other another same different extra regular
+        short high low next last first second third other another extra regular
         main front free online public private local national international
-        most more several few many much each both all certain such own early late"""
+        most more several few many much each certain such own early late"""
     ),
     predicates=_words(
         """is are was were be been am it's that's i'm you're they're too very so more quite really
@@ -119,10 +120,12 @@ _ENGLISH = Language(
     ),
     units=_words(
         """ounce inch foot pound dollar cent minute hour day week month year night person bedroom
-        room star door seat piece page mile metre meter kilo gallon liter litre gram shot way
+        room star door seat piece page mile metre meter kilo gallon liter litre gram way
         course storey story"""
     ),
-    question_words=_words("what who whom where which how why when whose than"),
+    question_words=_words(
+        "what who whom where which how why when whose than whatever whoever wherever whenever"
+    ),
     yes=_phrases(
         """yes, yeah, yep, yup, sure, ok, okay, right, correct, absolutely, definitely, of course,
         that's right, that's correct, yes please, i do, i am, i would, i did, it is, please do"""
@@ -141,7 +144,7 @@ _ENGLISH = Language(
         would you, do you have, do you know, give me, get me, make me, bring me, send me, tell me,
         show me, i'm looking for, i was wondering, i think, i guess, i mean, you know, is there,
         are there, my name is, my number is, it's about, i'm calling, kind of, sort of, a bit of,
-        as well as, such as, in order to, so that, and then"""
+        as well as, such as, in order to, so that, and then, and so"""
     ),
     digits=_words("zero oh one two three four five six seven eight nine nought naught"),
     tens=_words(
@@ -232,7 +235,7 @@ _GERMAN = Language(
         dreißig vierzig fünfzig sechzig siebzig achtzig neunzig"""
     ),
     repeats={"doppel": 2, "zweimal": 2, "dreimal": 3},
-    number_ends={4: 0.43, 5: 0.45, 10: 0.6, 11: 0.75, 12: 0.6, 16: 0.95},
+    number_ends={4: 0.45, 5: 0.45, 10: 0.6, 11: 0.75, 12: 0.6, 16: 0.95},
     letters=_words(
         "anton berta cäsar dora emil friedrich ida julius ludwig nordpol otto paula eszett"
     ),
@@ -293,7 +296,7 @@ _SPANISH = Language(
         treinta cuarenta cincuenta sesenta setenta ochenta noventa"""
     ),
     repeats={"doble": 2, "triple": 3},
-    number_ends={4: 0.43, 5: 0.45, 9: 0.85, 10: 0.7, 11: 0.6, 16: 0.95},
+    number_ends={4: 0.45, 5: 0.45, 9: 0.85, 10: 0.7, 11: 0.6, 16: 0.95},
     letters=_words("hache jota ka ele elle eme ene eñe erre ese efe ge equis zeta uve griega"),
     signs=_words("arroba punto guion guión"),
     streets=_words("calle avenida plaza paseo"),

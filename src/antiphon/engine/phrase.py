@@ -102,12 +102,19 @@ def _phrase(words: list[str], expected: Expected, language: Language) -> float:
     if any(" ".join(words[-count:]) in language.openings for count in (1, 2, 3, 4)):
         return _UNLIKELY
     if last in language.seldom_last:
-        # "What is it for", "I know who you are", "more than he was" do end so.
-        near = words[:1] + words[-5:-1] if len(words) > 2 else []
-        return _EITHER_WAY if language.question_words.intersection(near) else _UNLIKELY
+        return _EITHER_WAY if _may_end(words, language) else _UNLIKELY
     if len(words) > 1 and _wants_noun(words, language):
         return _NOUN_WANTED
     return min(0.8, 0.42 + 0.08 * len(words))
+
+
+def _may_end(words: list[str], language: Language) -> bool:
+    """Whether a phrase may end in a preposition or an auxiliary: "what is it for", "I know who you
+    are", "more than he was", "yes I do"."""
+    if len(words) in (2, 3) and words[-2] in language.never_last:
+        return True  # a pronoun, and nothing before it but yes or no
+    near = words[:1] + words[-5:-1] if len(words) > 2 else []
+    return any(word.partition("'")[0] in language.question_words for word in near)
 
 
 def _wants_noun(words: list[str], language: Language) -> bool:
@@ -115,6 +122,8 @@ def _wants_noun(words: list[str], language: Language) -> bool:
     before, last = words[-2:]
     if last in language.units:
         return _digits_of(before, language) > 0 and before not in ("one", "1")
+    if language.wants_noun.issuperset(words):
+        return False  # "extra large" answers a question
     return last in language.wants_noun and before not in language.predicates
 
 
