@@ -96,6 +96,19 @@ def test_fillers_take_turns() -> None:
         call.plays_out()
 
 
+def test_an_end_of_turn_that_took_long_is_not_the_llms_fault() -> None:
+    call = Scenario(policy=policy(dead_air={"filler_ms": 500}))
+    call.pauses("i would like the", complete=0.0)
+    call.waits_for_the_end()
+    assert call.outcomes == [("i would like the", "answered")]
+    assert call.now_ms > 800 + 500
+    assert call.told(c.SynthesizeText) == []
+    call.wait(499)
+    assert call.told(c.SynthesizeText) == []
+    call.wait(1)
+    assert call.spoken == "One moment."
+
+
 def test_an_agent_may_be_told_to_think_in_silence() -> None:
     call = Scenario(phrases=Phrases(filler=(), progress=("Still at it.",)))
     call.says("tell me")
