@@ -265,3 +265,16 @@ def test_the_agents_own_voice_is_silence_for_the_detector_and_not_for_the_recogn
     overlap(call, [*loud(12_000, 10, seed=3)], loud(25_000, 10, seed=4))
     assert call.vad.silent - before < 110
     assert measured(call)[-1].echo < 0.3
+
+
+def test_the_loudest_moment_counts_until_the_caller_speaks_anew() -> None:
+    call = Call(Recogniser())
+    agent: list[bytes | None] = [*loud(9000, 150)]
+    call.vad.next = [VadEdge(True, 0)]
+    overlap(call, agent[:50], loud(9000, 20, seed=2) + loud(300, 30, seed=3))
+    levels = [event.level_db for event in measured(call)]
+    assert levels == sorted(levels)
+    assert levels[-1] > -25
+    call.vad.next = [VadEdge(False, 900), VadEdge(True, 980)]
+    overlap(call, agent[50:100], loud(300, 50, seed=4))
+    assert measured(call)[-1].level_db < -40

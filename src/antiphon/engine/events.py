@@ -103,8 +103,8 @@ class TurnSignalled(Event):
 @dataclass(frozen=True, slots=True)
 class SpeechMeasured(Event):
     """How the caller's speech sounds, told every 60 ms while both sides sound, every 240 ms while
-    the caller alone does: its level over its last 300 ms (dBFS, of a full-scale square wave) and
-    which share of it is explained by the agent's own voice coming back, 0 to 1."""
+    the caller alone does: its level over its loudest 300 ms so far (dBFS, of a full-scale square
+    wave) and which share of that is explained by the agent's own voice coming back, 0 to 1."""
 
     level_db: float
     echo: float

@@ -83,6 +83,8 @@ _SKIPPED = 2
 """Words of the agent that the recogniser may miss between two that it heard, in longer speech."""
 _GARBLED = 0.6
 """In sound that is an echo, so many of the words have to be the agent's for all to be."""
+_TAIL_WORDS = 2
+"""So many words after the agent's are somebody else's."""
 _ANSWER_WORDS = 3
 """An answer in the words of the question ("the large one") is at most so long."""
 
@@ -128,10 +130,10 @@ def _judge_word(evidence: Evidence, policy: Interruption, weak: str) -> Judgemen
     """One word that is no acknowledgement: enough to fall silent, not to give up the answer."""
     if weak and not evidence.asked:
         return _judge_sound(evidence, policy, weak)
-    if evidence.ended_ms is not None:
-        return _until(evidence, evidence.ended_ms + policy.resume_ms, Decision.STOP, "words")
     if evidence.overlap is Overlap.DUCKED:
         return Judgement(Decision.PAUSE, "word")
+    if evidence.ended_ms is not None:
+        return _until(evidence, evidence.ended_ms + policy.resume_ms, Decision.STOP, "words")
     return _until(evidence, evidence.started_ms + policy.unclear_ms, Decision.STOP, "words")
 
 
@@ -170,28 +172,35 @@ def _are_own(words: list[str], evidence: Evidence, weak: str) -> bool:
     if evidence.asked and not weak and len(words) <= _ANSWER_WORDS:
         return False
     needed = len(words) * _GARBLED if evidence.echo >= ECHO_SHARE else len(words)
-    starts = [at for at, word in enumerate(spoken) if word in words]
-    return any(_matched(words, spoken, start) >= needed for start in starts)
+    return _follow(words, spoken, needed)
 
 
-def is_echo(text: str, spoken: str) -> bool:
-    """Whether a text is nothing but several words that the agent has `spoken`, in their order."""
+def is_echo(text: str, spoken: str, *, garbled: bool) -> bool:
+    """Whether a text is nothing but several words that the agent has `spoken`, in their order;
+    `garbled`: most of them are enough."""
     words, said = words_of(text), _spoken_words(spoken)
     if len(words) <= _ANSWER_WORDS:
         return False
-    return any(_matched(words, said, start) >= len(words) * _GARBLED for start in range(len(said)))
+    return _follow(words, said, len(words) * (_GARBLED if garbled else 1))
 
 
-def _matched(words: list[str], spoken: Sequence[str], start: int) -> int:
-    """How many of the words follow each other, nearly, in the agent's words from `start` on."""
-    at, count = start, 0
+def _follow(words: list[str], spoken: Sequence[str], needed: float) -> bool:
+    """Whether so many of the words follow each other, nearly, in the agent's words. What a
+    recogniser garbles is scattered: several words at the end that the agent has not said are
+    the caller's."""
     skipped = _SKIPPED if len(words) > _ANSWER_WORDS else 0
-    for word in words:
-        window = spoken[at : at + 1 + (skipped if count else 0)]
-        if word in window:
-            at += window.index(word) + 1
-            count += 1
-    return count
+    for start in [at for at, word in enumerate(spoken) if word in words]:
+        at, count, tail = start, 0, 0
+        for word in words:
+            window = spoken[at : at + 1 + (skipped if count else 0)]
+            if word in window:
+                at += window.index(word) + 1
+                count, tail = count + 1, 0
+            else:
+                tail += 1
+        if count >= needed and tail < _TAIL_WORDS:
+            return True
+    return False
 
 
 def _plain(word: str) -> str:

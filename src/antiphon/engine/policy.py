@@ -120,11 +120,11 @@ class Interruption:
         "Speech this long without a word understood: the caller is asked to repeat.",
     )
     far_db: float = _number(
-        -38.0,
+        -33.0,
         -90.0,
         0.0,
-        "Speech quieter than this (dBFS) is somebody in the background, until the caller's own "
-        "level is known.",
+        "Speech whose loudest 300 ms are quieter than this (dBFS) is somebody in the background, "
+        "until the caller's own level is known.",
     )
     backchannels: tuple[str, ...] = _words(
         (), "Acknowledgements, besides those of the language: they do not stop the agent."

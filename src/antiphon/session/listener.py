@@ -39,6 +39,7 @@ class Listener:
         self._vad, self._stt, self._now_ms, self._post = vad, stt, now_ms, post
         self._guard = EchoGuard()
         self._lately: deque[tuple[float, float]] = deque(maxlen=_LATELY)  # energy, that of the echo
+        self._loudest = (0.0, 0.0)  # of the speech under way: mean energy, that of the echo
         self._speaking_ms: int | None = None  # how long the caller has been speaking
         self._fed_ms = 0
         self._wanted: tuple[int, int] | None = None  # final transcript that was asked for
@@ -85,17 +86,21 @@ class Listener:
 
     def _turned(self, speaking: bool, frames_ago: int) -> None:
         """The caller began or ended speaking; how they sound is known from there on."""
-        self._speaking_ms = 0 if speaking else None
+        self._speaking_ms, self._loudest = 0 if speaking else None, (0.0, 0.0)
         while len(self._lately) > (frames_ago if speaking else 0):
             self._lately.popleft()
         if self._lately and self._guard.active:
             self._tell()
 
     def _tell(self) -> None:
-        energy = sum(one for one, _ in self._lately)
-        echo = sum(one for _, one in self._lately) / energy
-        level_db = 10 * math.log10(energy / len(self._lately))
-        self._post(e.SpeechMeasured(self._now_ms(), round(level_db, 1), round(echo, 2)))
+        """By the loudest moment: the last ones, when the caller falls silent, say nothing."""
+        count = len(self._lately)
+        energy = sum(one for one, _ in self._lately) / count
+        if energy > self._loudest[0]:
+            self._loudest = energy, sum(one for _, one in self._lately) / count
+        energy, echo = self._loudest
+        level_db, share = 10 * math.log10(energy), echo / energy
+        self._post(e.SpeechMeasured(self._now_ms(), round(level_db, 1), round(share, 2)))
 
     def begin(self, utterance_id: int, speech_at_ms: int) -> None:
         """Transcribe from here on; speech that was noticed late gets its pre-roll."""
