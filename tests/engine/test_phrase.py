@@ -7,7 +7,7 @@ import pytest
 from antiphon.engine.language import language_of
 from antiphon.engine.phrase import Expected, Reading, expected_after, log_odds, read
 
-ANY, YES_NO, DIGITS, SPELLING = Expected
+ANY, YES_NO, DIGITS, CODE, SPELLING = Expected
 
 
 def complete(text: str, expected: Expected = ANY, tag: str = "en") -> float:
@@ -138,6 +138,13 @@ def test_a_number_that_was_asked_for_is_given_whole() -> None:
     assert not read("i have it here somewhere", DIGITS, language_of("en")).dictated
 
 
+def test_a_code_is_short() -> None:
+    assert complete("one two three four", CODE) >= 0.85
+    assert complete("12345", CODE) >= 0.85
+    assert complete("one two", CODE) < 0.1 > complete("one double", CODE)
+    assert complete("one two three", CODE) < 0.5
+
+
 @pytest.mark.parametrize(
     "text",
     ["a table for two", "tomorrow at three thirty", "at 3:30", "it was in twenty twelve", "two",
@@ -205,7 +212,11 @@ def test_half_an_address_is_incomplete() -> None:
         ("How many people?", "en", ANY),
         ("What's your phone number?", "en", DIGITS),
         ("Can you give me your card number, please?", "en", DIGITS),
-        ("Please tell me your PIN code.", "en", DIGITS),
+        ("Please tell me your PIN code.", "en", CODE),
+        ("What are the last four digits of your account number?", "en", CODE),
+        ("Wie ist Ihre Postleitzahl?", "de", CODE),
+        ("¿Cuál es su código postal?", "es", CODE),
+        ("Quel est votre code postal ?", "fr", CODE),
         ("What is your phone number? I will look it up.", "en", DIGITS),
         ("Is your phone number 555 1234?", "en", YES_NO),
         ("A table for two at eight, is that right?", "en", YES_NO),

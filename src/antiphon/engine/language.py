@@ -29,9 +29,9 @@ class Language:
     `letters` are names of letters and signs, `signs` those within an e-mail address, `streets`
     ends of a street's name.
 
-    What the agent asks: `asks_digits`, `asks_spelling` are in such a question; a question that
-    begins with `asks_yes_no` or ends in `tags` ("is that right") wants yes or no, one that begins
-    with `asks_politely` ("can you tell me") whatever it asks for.
+    What the agent asks: `asks_digits`, `asks_code` (a short number), `asks_spelling` are in such a
+    question; one that begins with `asks_yes_no` or ends in `tags` ("is that right") wants yes or
+    no, one that begins with `asks_politely` ("can you tell me") whatever it asks for.
     """
 
     backchannels: frozenset[str]
@@ -56,6 +56,7 @@ class Language:
     signs: frozenset[str] = frozenset()
     streets: frozenset[str] = frozenset()
     asks_digits: frozenset[str] = frozenset()
+    asks_code: frozenset[str] = frozenset()
     asks_spelling: frozenset[str] = frozenset()
     asks_yes_no: frozenset[str] = frozenset()
     asks_politely: frozenset[str] = frozenset()
@@ -165,10 +166,10 @@ _ENGLISH = Language(
     asks_digits=_phrases(
         """phone number, telephone number, mobile number, cell number, number can, card number,
         account number, order number, reference number, booking number, confirmation number,
-        customer number, policy number, tracking number, security number, security code, the code,
-        your pin, pin code, zip code, your number, the number, last four, four digits, digits,
-        date of birth, expiry date, expiration date"""
+        customer number, policy number, tracking number, security number, your number,
+        the number, digits, date of birth, expiry date, expiration date"""
     ),
+    asks_code=_phrases("pin, code, last four, four digits, three digits, six digits"),
     asks_spelling=_phrases(
         """spell, spelling, email, e-mail, email address, mail address, your address, the address,
         street address, home address, delivery address, postal address, your name, full name,
@@ -243,9 +244,10 @@ _GERMAN = Language(
     streets=_words("straße weg platz allee gasse ring ufer damm"),
     asks_digits=_phrases(
         """telefonnummer, handynummer, rufnummer, kartennummer, kontonummer, kundennummer,
-        bestellnummer, auftragsnummer, rechnungsnummer, ihre nummer, die nummer, pin, postleitzahl,
-        geburtsdatum, ziffern, iban, code"""
+        bestellnummer, auftragsnummer, rechnungsnummer, ihre nummer, die nummer, geburtsdatum,
+        ziffern, iban"""
     ),
+    asks_code=_phrases("pin, code, postleitzahl, letzten vier, vier ziffern, prüfziffer"),
     asks_spelling=_phrases(
         """buchstabieren, e-mail, email, e-mail-adresse, mailadresse, adresse, anschrift, ihr name,
         ihren namen, der name, den namen, nachname, nachnamen, vorname, vornamen, heißen sie,
@@ -302,9 +304,10 @@ _SPANISH = Language(
     streets=_words("calle avenida plaza paseo"),
     asks_digits=_phrases(
         """número de teléfono, teléfono, número de tarjeta, número de cuenta, número de pedido,
-        número de cliente, número de referencia, su número, el número, código postal, pin, dígitos,
-        fecha de nacimiento, código"""
+        número de cliente, número de referencia, su número, el número, dígitos,
+        fecha de nacimiento"""
     ),
+    asks_code=_phrases("pin, código, últimos cuatro, cuatro dígitos"),
     asks_spelling=_phrases(
         """deletrear, deletrearlo, deletrea, correo, correo electrónico, email, dirección,
         su nombre, el nombre, apellido, apellidos, se llama, matrícula"""
@@ -366,9 +369,9 @@ _FRENCH = Language(
     streets=_words("rue avenue boulevard place allée chemin"),
     asks_digits=_phrases(
         """numéro de téléphone, téléphone, numéro de carte, numéro de compte, numéro de commande,
-        numéro de client, numéro de dossier, votre numéro, le numéro, code postal, le code,
-        chiffres, date de naissance"""
+        numéro de client, numéro de dossier, votre numéro, le numéro, chiffres, date de naissance"""
     ),
+    asks_code=_phrases("code, quatre derniers, quatre chiffres"),
     asks_spelling=_phrases(
         """épeler, épelez, e-mail, email, adresse, mail, courriel, votre nom, le nom, prénom,
         nom de famille, vous appelez-vous, plaque"""

@@ -22,6 +22,7 @@ class Expected(Enum):
     ANYTHING = "anything"
     YES_NO = "yes or no"
     DIGITS = "digits"
+    CODE = "a short number"  # a PIN, a postal code, the last four digits
     SPELLING = "spelling"  # a name, an e-mail address, an address
 
 
@@ -45,6 +46,7 @@ _MARKS |= {"—": -1.5, "…": -2.0}
 
 _CUT_OFF = 0.05  # ends in a word that cannot be the last
 _GOES_ON = 0.08  # a number of a length that none has
+_CODE_ENDS = {3: 0.45, 4: 0.85, 5: 0.85, 6: 0.85}
 _UNLIKELY = 0.1  # ends in a word that seldom is
 _NOUN_WANTED = 0.22  # ends in an attribute
 _EITHER_WAY = 0.5
@@ -81,6 +83,8 @@ def expected_after(agent_text: str, language: Language) -> Expected:
             return Expected.YES_NO
     if any(f" {phrase} " in asked for phrase in language.asks_spelling):
         return Expected.SPELLING
+    if any(f" {phrase} " in asked for phrase in language.asks_code):
+        return Expected.CODE
     if any(f" {phrase} " in asked for phrase in language.asks_digits):
         return Expected.DIGITS
     if questions and words[:1] and words[0] in language.asks_politely:
@@ -136,16 +140,18 @@ def _dictated(raw: str, words: list[str], expected: Expected, language: Language
     if address is not None:
         return address
     tokens, digits, letters = _run(words, language)
-    if expected is Expected.DIGITS and tokens and words[-1] in language.repeats:
+    asked = expected in (Expected.DIGITS, Expected.CODE)
+    if asked and tokens and words[-1] in language.repeats:
         return _CUT_OFF
     if letters:
         if letters + digits < 2 and expected is not Expected.SPELLING:
             return None
         return min(0.55, 0.2 + 0.05 * (letters + digits))
-    asked = expected is Expected.DIGITS
     alone = tokens == len(words) and digits >= 3 and words[-1] not in language.tens
     if not digits or ":" in raw or not (asked or tokens >= 3 or alone):
         return None
+    if expected is Expected.CODE:
+        return _CODE_ENDS.get(digits, _GOES_ON)
     likely = language.number_ends.get(digits, _GOES_ON)
     # Somebody who was asked for a number gives all of it, and a short one is its beginning.
     return likely if not asked or digits > 6 else likely * 0.8
