@@ -36,6 +36,9 @@ from antiphon.engine.voice_turn import VoiceTurn
 from antiphon.errors import IllegalEvent
 
 _MISHEARD_LIMIT = 3
+_NOT_THE_CALLER = ("echo", "own words", "far")
+_ECHO_ENDS_MS = 400
+"""So long after the agent's last sound its echo is over."""
 _LEVEL_SHARE = 0.2
 """How much the newest level counts for the caller's usual one."""
 
@@ -265,6 +268,8 @@ class CallerSide:
         """It was nothing: the agent goes on."""
         floor, user = self._floor, self._floor.user
         floor.out.append(ReportOverlap("resume", why))
+        if why in _NOT_THE_CALLER:
+            self._silence.was_not_caller()
         floor.out.append(
             ReportTurn(user.turn_id, user.text, "backchannel" if user.text else "noise")
         )
@@ -298,11 +303,13 @@ class CallerSide:
             floor.out.append(ReportTurn(turn_id, "", "noise"))
         elif text and echo:
             floor.out.append(ReportTurn(turn_id, heard, "echo"))
+            self._silence.was_not_caller()
         elif not text:
             floor.out.append(ReportTurn(turn_id, heard, "unclear"))
             self._ask_again(end_ms)
         else:
             self._misheard = 0
+            self._silence.caller_answered()
             self._silence.granted = _asks_to_hold(text, floor)
             floor.answered_text, floor.answered_end_ms = text, end_ms
             floor.history.add_user(turn_id, text)
@@ -312,10 +319,14 @@ class CallerSide:
 
     def _is_echo(self, text: str) -> bool:
         """Whether it is the agent's voice come back that was taken for a turn: it began while the
-        agent sounded, was measured to be an echo, and has the agent's words."""
-        floor = self._floor
-        over = floor.user.speech_start_ms <= floor.last_sound_ms
-        return over and floor.echo >= ECHO_SHARE and is_echo(text, floor.last_words)
+        agent sounded, ended with it, and has the agent's words; no other one, where nobody has
+        measured that it is an echo."""
+        floor, user = self._floor, self._floor.user
+        over = user.speech_start_ms <= floor.last_sound_ms
+        goes_on = user.speech_end_ms > floor.last_sound_ms + _ECHO_ENDS_MS
+        if not over or goes_on:
+            return False
+        return is_echo(text, floor.last_words, garbled=floor.echo >= ECHO_SHARE)
 
     def _ask_again(self, end_ms: int) -> None:
         phrases = self._floor.setup.phrases

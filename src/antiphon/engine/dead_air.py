@@ -38,18 +38,28 @@ Due = tuple[int, str, Callable[[], None]]
 class DeadAir:
     """The agent's deadlines. See the module."""
 
-    __slots__ = ("_agent", "_floor", "_voice", "check_ins", "granted")
+    __slots__ = ("_agent", "_before", "_floor", "_voice", "check_ins", "granted")
 
     def __init__(self, floor: Floor, agent: AgentTurn, voice: VoiceTurn) -> None:
         self._floor, self._agent, self._voice = floor, agent, voice
         self.check_ins = 0  # since the caller last did something
+        self._before = 0  # and before what may have been the caller
         self.granted = False  # the caller asked for a moment
 
     def caller_acted(self) -> None:
         """The caller is there."""
         self._floor.idle_from_ms = self._floor.now_ms
+        self._before = self.check_ins or self._before
         self.check_ins = 0
         self.granted = False
+
+    def caller_answered(self) -> None:
+        """The caller is there, beyond doubt."""
+        self._before = 0
+
+    def was_not_caller(self) -> None:
+        """What was taken for the caller was the agent's own voice, or somebody far away."""
+        self.check_ins, self._before = max(self.check_ins, self._before), 0
 
     def deadlines(self, due: list[Due]) -> None:
         """Add when the agent's side wants to look again, why, and what happens then."""
