@@ -59,10 +59,12 @@ SETUPS = st.builds(
     greeting_protected=st.booleans(),
     policy=st.builds(
         TurnPolicy,
-        st.builds(Endpointing, max_utterance_ms=st.sampled_from([5000, 30_000])),
-        st.builds(Interruption, pause_ms=st.sampled_from([0, 300, 3000])),
-        st.builds(DeadAir, tool_rounds=st.integers(1, 3), filler_ms=st.sampled_from([200, 1600])),
-        st.builds(Silence, check_ins=st.integers(0, 2), max_call_ms=st.just(60_000)),
+        endpointing=st.builds(Endpointing, max_utterance_ms=st.sampled_from([5000, 30_000])),
+        interruption=st.builds(Interruption, pause_ms=st.sampled_from([0, 300, 3000])),
+        dead_air=st.builds(
+            DeadAir, tool_rounds=st.integers(1, 3), filler_ms=st.sampled_from([200, 1600])
+        ),
+        silence=st.builds(Silence, check_ins=st.integers(0, 2), max_call_ms=st.just(60_000)),
     ),
 )
 
