@@ -53,6 +53,7 @@ class Endings:
 
 
 def _contexts(words: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
-    """The last words, the longest context first. The start of the sentence counts as one."""
+    """The last words, the longest context first. The start of the sentence counts as one. A single
+    word is too little: where "one" is always followed by "latte", "my number is ... one" is not."""
     longest = min(_LONGEST, len(words))
-    return (words[-length:] for length in range(longest, 0, -1))
+    return (words[-length:] for length in range(longest, 1, -1))
