@@ -173,6 +173,11 @@ async def test_when_every_voice_fails_the_call_ends_and_says_why() -> None:
         await stage.speak(600)
         await stage.until(lambda: stage.call.closed)
         assert stage.session.ended_reason == "the voice failed"
+        counted = stage.metrics.render().decode()
+    # The agent's own failed once, and its fallback twice.
+    for name, times in (("flite", 1), ("scripted", 2)):
+        line = f'antiphon_provider_errors_total{{kind="tts",provider="{name}"}} {times}.0'
+        assert line in counted
 
 
 # ---- the turn detector ---------------------------------------------------------------------

@@ -86,6 +86,7 @@ class Session:
             self._spawn,
         )
         self._voice = self._make_voice()
+        self._llm = self._voice_number = 0  # which of them are in use
         self._perform: dict[type[c.Command], Callable[[Any], None]] = {
             c.BeginUtterance: self._begin_utterance,
             c.FinalizeUtterance: self._finalize_utterance,
@@ -315,6 +316,7 @@ class Session:
     # ---- think and speak -------------------------------------------------------------------
 
     def _start_generation(self, command: c.StartGeneration) -> None:
+        self._llm = command.attempt
         self._thinker.start(command, (self._system, *self._conversation.messages()))
 
     def _make_voice(self) -> Voice:
@@ -336,6 +338,7 @@ class Session:
             self._listener.on_played(frame)
 
     def _speak(self, command: c.SynthesizeText) -> None:
+        self._voice_number = command.voice
         self._voice.speak(command.response_id, command.segment_id, command.text, command.voice)
 
     # ---- tell ------------------------------------------------------------------------------
@@ -365,7 +368,13 @@ class Session:
         )
 
     def _provider_failed(self, kind: str, event: e.Event) -> None:
-        provider = getattr(self._agent.config, kind).provider
+        config = self._agent.config
+        named = {
+            "stt": config.stt,
+            "llm": (config.llm, *config.fallback.llm)[self._llm],
+            "tts": (config.tts, *config.fallback.tts)[self._voice_number],
+        }
+        provider = named[kind].provider
         self._metrics.provider_failed(kind, provider)
         why = getattr(event, "reason", "")
         log.warning("%s %s failed: %s", kind, provider, why, extra={"call_id": self.call_id})
