@@ -276,5 +276,10 @@ def test_the_loudest_moment_counts_until_the_caller_speaks_anew() -> None:
     assert levels == sorted(levels)
     assert levels[-1] > -25
     call.vad.next = [VadEdge(False, 900), VadEdge(True, 980)]
-    overlap(call, agent[50:100], loud(300, 50, seed=4))
+    overlap(call, agent[50:60], loud(300, 10, seed=4))
+    assert measured(call)[-1].level_db == levels[-1]
+    call.vad.next = [VadEdge(False, 1200)]
+    overlap(call, agent[60:100], loud(300, 40, seed=4))
+    call.vad.next = [VadEdge(True, 2000)]
+    overlap(call, agent[100:110], loud(300, 10, seed=5))
     assert measured(call)[-1].level_db < -40

@@ -22,6 +22,8 @@ PREROLL_MS = 300
 MEASURED_MS = 60
 """How often the engine is told how the caller sounds while the agent sounds too; otherwise, to
 learn what is usual for the caller, a quarter as often."""
+ANEW_MS = 600
+"""A caller who is silent for so long begins anew; what is told of how they sound, too."""
 _LATELY = 300 // FRAME_MS
 _SILENCE = bytes(FRAME_BYTES)
 
@@ -40,6 +42,7 @@ class Listener:
         self._guard = EchoGuard()
         self._lately: deque[tuple[float, float]] = deque(maxlen=_LATELY)  # energy, that of the echo
         self._loudest = (0.0, 0.0)  # of the speech under way: mean energy, that of the echo
+        self._ended_ms = 0  # in the audio fed
         self._speaking_ms: int | None = None  # how long the caller has been speaking
         self._fed_ms = 0
         self._wanted: tuple[int, int] | None = None  # final transcript that was asked for
@@ -86,7 +89,11 @@ class Listener:
 
     def _turned(self, speaking: bool, frames_ago: int) -> None:
         """The caller began or ended speaking; how they sound is known from there on."""
-        self._speaking_ms, self._loudest = 0 if speaking else None, (0.0, 0.0)
+        self._speaking_ms = 0 if speaking else None
+        if not speaking:
+            self._ended_ms = self._fed_ms
+        elif self._fed_ms - self._ended_ms >= ANEW_MS:
+            self._loudest = 0.0, 0.0
         while len(self._lately) > (frames_ago if speaking else 0):
             self._lately.popleft()
         if self._lately and self._guard.active:
