@@ -23,8 +23,8 @@ async def segments(*texts: str) -> AsyncIterator[TtsSegment]:
         yield TtsSegment(number, text)
 
 
-async def spoken(text: str, **options: object) -> tuple[bytes, list[Word]]:
-    tts = FliteTts(FliteOptions.model_validate(options), AgentHints())
+async def spoken(text: str, rate: int = 150, **options: object) -> tuple[bytes, list[Word]]:
+    tts = FliteTts(FliteOptions.model_validate(options), AgentHints(rate=rate))
     await tts.start()
     try:
         events = [event async for event in tts.stream(segments(text))]
@@ -67,6 +67,18 @@ async def test_speed_and_voices() -> None:
         pcm, words = await spoken(text, voice=voice)
         assert 120 <= 10 * 60_000 / words[-1].end_ms <= 200
         assert energies(pcm).max() > 50
+
+
+@pytest.mark.parametrize("rate", [110, 150, 200])
+@pytest.mark.parametrize("voice", ["slt", "rms", "awb"])
+async def test_it_speaks_as_many_words_a_minute_as_it_is_told(voice: str, rate: int) -> None:
+    text = (
+        "The kitchen is open until nine o'clock today, and we have a small table by the window. "
+        "Would you like to order something now, or shall I call you back later on? "
+        "Go straight on until you see the church on your right, then turn left."
+    )
+    pcm = (await spoken(text, rate=rate, voice=voice))[0]
+    assert len(text.split()) * 60_000 / (len(pcm) / 32) == pytest.approx(rate, rel=0.13)
 
 
 async def test_what_cannot_be_spoken_has_words_without_length() -> None:
