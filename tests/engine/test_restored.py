@@ -83,6 +83,26 @@ def test_a_transcript_that_is_owed_is_not_waited_for() -> None:
     assert call.outcomes == [("a coffee please", "answered")]
 
 
+def test_a_recogniser_that_would_have_decided_is_not_waited_for() -> None:
+    call = Scenario(policy=policy(endpointing={"mode": "stt", "unknown_ms": 500}))
+    call.pauses("a coffee please")
+    call.is_restored()
+    call.wait(499)
+    assert call.outcomes == []
+    call.wait(1)
+    assert call.outcomes == [("a coffee please", "answered")]
+
+
+def test_a_key_that_was_held_counts_as_let_go() -> None:
+    call = Scenario(policy=policy(endpointing={"mode": "manual"}))
+    call.holds_key(True)
+    call.wait(900)
+    call.hears_partly("a coffee please")
+    call.is_restored()
+    assert call.outcomes == [("a coffee please", "answered")]
+    assert call.holds_key(False) == []
+
+
 def test_typed_words_and_keys_are_kept() -> None:
     call = Scenario()
     call.presses("1")
