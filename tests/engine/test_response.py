@@ -29,6 +29,12 @@ def test_a_word_is_heard_when_half_of_it_was_played(played_ms: int, count: int) 
     assert segment(words=WORDS).heard(played_ms) == TEXT.split()[:count]
 
 
+def test_tags_for_the_voice_are_no_words() -> None:
+    made = Segment('So <break time="1s"/> <emphasis>now</emphasis>?', 0, Pace())
+    assert made.written == ["So", "now?"]
+    assert made.text == "So now?"
+
+
 def test_a_voice_that_counts_words_differently_is_scaled() -> None:
     assert segment(words=WORDS[:2], duration_ms=2000).heard(300) == ["one", "three"]
 

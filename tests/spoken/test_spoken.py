@@ -119,6 +119,14 @@ def test_any_text_keeps_its_words(text: str, language: str) -> None:
         assert not any(char in "0123456789" for word in words for char in word.spoken)
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    text=st.text(max_size=60), language=st.sampled_from(["en", "de", "es", "fr", "pt", "zh-Hant"])
+)
+def test_any_characters_can_be_read(text: str, language: str) -> None:
+    assert [word.written for word in verbalise(text, language)] == text.split()
+
+
 def test_its_libraries_are_loaded_when_it_is_used() -> None:
     prepare("en")
     code = "import sys, antiphon.spoken.text as t; print({'babel','num2words','phonenumbers'} & set(sys.modules))"

@@ -10,6 +10,7 @@ from enum import Enum
 
 from antiphon.engine.events import ToolRequested
 from antiphon.engine.spoken_text import Segmenter
+from antiphon.engine.ssml import plain
 from antiphon.types import Word
 
 _LAST_WORDS, _NEXT_WORDS = 30, 8
@@ -50,8 +51,8 @@ class Segment:
     __slots__ = ("_pace", "duration_ms", "step", "text", "whole", "words", "written")
 
     def __init__(self, text: str, step: int, pace: Pace) -> None:
-        self.text, self.step = text, step
-        self.written = text.split()
+        self.text, self.step = plain(text), step
+        self.written = self.text.split()
         self._pace = pace
         self.words: tuple[Word, ...] = ()
         self.duration_ms = 0
