@@ -37,7 +37,6 @@ class Clues:
 # over, and are taken at their word.
 _WORDS_WEIGHT = 1.0
 _SOUND_WEIGHT = 1.0
-_SOUND_WEIGHT_DICTATED = 0.3  # between the groups of a number the voice tells little
 _RECOGNISER_WEIGHT = 1.0
 # In log-odds; a final signal outweighs everything else.
 _SIGNALS = {"eager": 1.5, "final": 15.0}
@@ -70,9 +69,9 @@ def log_odds_of_done(clues: Clues, language: Language) -> float:
         odds += _WORDS_WEIGHT * log_odds(words.complete)
         if clues.complete is not None:
             odds += _RECOGNISER_WEIGHT * log_odds(clues.complete)
-    if clues.sounds is not None:
-        weight = _SOUND_WEIGHT_DICTATED if words.dictated else _SOUND_WEIGHT
-        odds += weight * log_odds(clues.sounds)
+    # Each group of a number that is dictated ends like a sentence, or like none: the count decides.
+    if clues.sounds is not None and not words.dictated:
+        odds += _SOUND_WEIGHT * log_odds(clues.sounds)
     return odds + _SIGNALS.get(clues.signal, 0.0)
 
 

@@ -78,7 +78,7 @@ def _phrases(text: str) -> frozenset[str]:
 
 
 # Lengths of telephone numbers in national notation, of PINs, and of payment cards.
-_NORTH_AMERICA = {4: 0.45, 5: 0.45, 7: 0.4, 10: 0.9, 11: 0.9, 15: 0.6, 16: 0.95}
+_NORTH_AMERICA = {4: 0.42, 5: 0.45, 7: 0.4, 10: 0.9, 11: 0.9, 15: 0.6, 16: 0.95}
 
 _ENGLISH = Language(
     backchannels=_phrases(
@@ -236,7 +236,7 @@ _GERMAN = Language(
         dreißig vierzig fünfzig sechzig siebzig achtzig neunzig"""
     ),
     repeats={"doppel": 2, "zweimal": 2, "dreimal": 3},
-    number_ends={4: 0.45, 5: 0.45, 10: 0.6, 11: 0.75, 12: 0.6, 16: 0.95},
+    number_ends={4: 0.42, 5: 0.45, 10: 0.6, 11: 0.75, 12: 0.6, 16: 0.95},
     letters=_words(
         "anton berta cäsar dora emil friedrich ida julius ludwig nordpol otto paula eszett"
     ),
@@ -298,7 +298,7 @@ _SPANISH = Language(
         treinta cuarenta cincuenta sesenta setenta ochenta noventa"""
     ),
     repeats={"doble": 2, "triple": 3},
-    number_ends={4: 0.45, 5: 0.45, 9: 0.85, 10: 0.7, 11: 0.6, 16: 0.95},
+    number_ends={4: 0.42, 5: 0.45, 9: 0.85, 10: 0.7, 11: 0.6, 16: 0.95},
     letters=_words("hache jota ka ele elle eme ene eñe erre ese efe ge equis zeta uve griega"),
     signs=_words("arroba punto guion guión"),
     streets=_words("calle avenida plaza paseo"),
