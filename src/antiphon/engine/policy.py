@@ -34,9 +34,9 @@ class Endpointing:
         "who holds a key while speaking.",
     )
     min_ms: int = _number(
-        370, 50, 2000, "Wait after the end of speech when the caller is surely done."
+        380, 50, 2000, "Wait after the end of speech when the caller is surely done."
     )
-    unknown_ms: int = _number(420, 50, 4000, "Wait when nothing speaks for either.")
+    unknown_ms: int = _number(400, 50, 4000, "Wait when nothing speaks for either.")
     max_ms: int = _number(2000, 100, 8000, "Wait when the caller is surely not done.")
     habit: float = _number(
         1.0,
