@@ -63,7 +63,8 @@ def test_the_call_ends_when_every_voice_fails() -> None:
 
 
 def test_a_stalled_voice_is_replaced() -> None:
-    call = Scenario(voices=2, policy=policy(dead_air={"tts_deadline_ms": 1000}))
+    waits = {"tts_deadline_ms": 1500, "tts_first_ms": 1000}
+    call = Scenario(voices=2, policy=policy(dead_air=waits))
     call.says("tell me")
     call.answers("Here it is.")
     call.wait(999)
@@ -71,6 +72,24 @@ def test_a_stalled_voice_is_replaced() -> None:
     told = call.wait(1)
     assert c.ReportResponse(1, "failed", "", "voice") in told
     assert c.SynthesizeText(2, 0, "Here it is.", 1) in told
+    # There is no third one, so the second has its whole time.
+    call.wait(1499)
+    assert call.response == 2
+    call.wait(1)
+    assert call.response == 3
+
+
+def test_a_voice_that_has_begun_to_speak_has_its_whole_time() -> None:
+    waits = {"tts_deadline_ms": 1500, "tts_first_ms": 500}
+    call = Scenario(voices=2, policy=policy(dead_air=waits))
+    call.says("tell me")
+    call.answers("Here it is.")
+    call.send(e.AudioSynthesized(call.now_ms, 1, 0, 100))
+    call.plays(100)
+    call.wait(1499)
+    assert call.response == 1
+    call.wait(1)
+    assert call.response == 2
 
 
 def test_an_answer_that_is_still_written_goes_on_with_the_next_voice() -> None:
