@@ -66,6 +66,7 @@ CUTS = [
     ("Come on Nov. 21 at ten. Bye.", ["Come on Nov. 21 at ten.", "Bye."]),
     ("Am 3. Oktober, ja. Gut.", ["Am 3. Oktober,", "ja.", "Gut."]),
     ("Der 2. und der 3. Mai sind frei.", ["Der 2. und der 3. Mai sind frei."]),
+    ("Ich bin in der 3. Etage, ja. Gut.", ["Ich bin in der 3. Etage,", "ja.", "Gut."]),
     ("I count to 42. Then I stop.", ["I count to 42.", "Then I stop."]),
     ("We sold 10 000 cups, then 5.", ["We sold 10 000 cups,", "then 5."]),
     ("Please press 1, 2 or 3, please.", ["Please press 1, 2 or 3,", "please."]),

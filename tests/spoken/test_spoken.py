@@ -55,6 +55,9 @@ ENGLISH = [
     ("-3.5°F @ noon, -5 degrees", "minus three point five degrees Fahrenheit at noon, minus five degrees"),
     ("x = 5 + 3, ~5 and/or 5k", "x equals five plus three, about five and or five thousand"),
     ("Version 3.10.2 at 192.168.0.1", "Version three dot ten dot two at one nine two dot one six eight dot zero dot one"),
+    ("Call 911, the ratio is 3:1.", "Call nine one one, the ratio is three to one."),
+    ("COVID-19, abc123, gate B12", "COVID nineteen, abc one two three, gate B twelve"),
+    ("On the 1st of May. A 12 oz. cup.", "On the first of May. A twelve ounces cup."),
     ('He said "$5" (10%) [3].', 'He said "five dollars" (ten percent) [three].'),
     ("No digits here, don't change it.", "No digits here, don't change it."),
 ]  # fmt: skip
@@ -71,6 +74,7 @@ OTHERS = [
     ("de", "Am 12. November, um 19:30 Uhr.", "Am zwölften November, um neunzehn Uhr dreißig."),
     ("de", "z. B. 1.234,5 km, ca. 3 Mio. Menschen", "zum Beispiel eintausendzweihundertvierunddreißig Komma fünf Kilometer, circa drei Millionen Menschen"),
     ("de", "1 Stunde und 5 %", "eine Stunde und fünf Prozent"),
+    ("de", "in der 3. Etage", "in der dritte Etage"),
     ("es", "Cuesta 12,50 € a las 19:30.", "Cuesta doce euros con cincuenta a las diecinueve treinta."),
     ("es", "Sra. García, 21 personas, 1ª vez", "señora García, veintiuna personas, primera vez"),
     ("es", "El 12/11/2026", "El doce de noviembre de dos mil veintiséis"),

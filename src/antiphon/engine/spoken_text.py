@@ -45,6 +45,7 @@ _NO_END_BEFORE_DIGIT = _set(
     " okt dez ene abr ago dic janv févr avr juil"
 )
 _END_BEFORE_CAPITAL = _set("etc inc ltd jr sr co corp usw a.m p.m")
+_ARTICLES = _set("der das dem den des vom zum zur beim im die")  # "die 3. Etage"
 _MONTHS = _set(
     "januar jänner februar märz april mai juni juli august september oktober november dezember"
 )
@@ -251,6 +252,8 @@ class Segmenter:
         if bare.isdigit() and len(bare) <= 2:
             if self._line_start and self._buffer[:at].strip(" *_.") == bare:
                 return False  # "1. First"
+            if len(words) == 2 and words[0].rsplit(None, 1)[-1].lower() in _ARTICLES:
+                return False
             word = self._next_word(at, final)
             # "am 3. Oktober", "the 2. part": an ordinal, in the languages that write it so.
             return None if word is None else not (word[:1].islower() or word.lower() in _MONTHS)

@@ -116,7 +116,8 @@ EN = Language(
     ),
     codes=_set(
         "code pin number no order reference ref account booking reservation confirmation ticket"
-        " flight room gate invoice serial zip postcode extension ext model tracking case id"
+        " flight room gate invoice call dial serial zip postcode extension ext model tracking case"
+        " id"
     ),
 )  # fmt: skip
 

@@ -59,6 +59,8 @@ def rules(read: Reader) -> tuple[Rule, ...]:
 
     year = r"(?:,?\s+((?:19|20)\d\d)(?!\w))?"
     suffix = r"(?:st|nd|rd|th)?"
+    # The full stop of an abbreviation, not that of the sentence.
+    dot = r"(?:\.(?=\s*[,\d]|\s+[^\W\dA-Z]))?"
     clock = r"(\d{1,2}):([0-5]\d)(?::[0-5]\d)?(?:\s?([ap])\.?\s?m\b\.?|\s?Uhr\b|\s?h\b)?"
     iso = r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::\d\d(?:\.\d+)?)?Z?)?"
     host = rf"[a-z][\w-]*(?:\.[\w-]+)*\.(?:{_TOP_LEVEL})"
@@ -71,7 +73,7 @@ def rules(read: Reader) -> tuple[Rule, ...]:
         exact(iso + end, made.iso_date),
         exact(r"(\d{1,2})([/.])(\d{1,2})\2(\d{4}|\d\d)" + end, made.numeric_date),
         rule(rf"({months})\.?\s+(\d{{1,2}}){suffix}(?![\w:%]|[.,]\d){year}", made.month_day),
-        rule(rf"(\d{{1,2}})(?:{suffix}|\.)\s+(?:of\s+)?({months})\b\.?{year}", made.day_month),
+        rule(rf"(\d{{1,2}})(?:{suffix}|\.)\s+(?:of\s+)?({months})\b{dot}{year}", made.day_month),
         rule(clock + end, made.time, ranges=True),
         rule(r"(\d{1,2})()\s?([ap])(?:\.\s?m\.|m\b\.?)" + end, made.time, ranges=True),
         rule(r"(\d{1,2})\s?h\s?([0-5]\d)?" + end, made.french_time, ranges=True),
@@ -86,8 +88,10 @@ def rules(read: Reader) -> tuple[Rule, ...]:
             ranges=True,
         ),
         rule(r"(\d+)(?:st|nd|rd|th|er|re|ère|e|ème|º|ª|°(?=\s+[a-zà-ÿ]))" + end, made.ordinal),
+        exact(r"(\d{1,3})\.(?=\s+[^\W\d_])", made.german_ordinal),
         exact(r"(1[1-9]|20)(\d)0s" + end, made.decade),
-        exact(rf"(-?)({number})\s?({units})(?![\w/²³])", made.unit, ranges=True),
+        exact(r"(\d{1,3}):(\d{1,3})" + end, made.ratio),
+        exact(rf"(-?)({number})\s?({units})(?![\w/²³]){dot}", made.unit, ranges=True),
         exact(r"([1-9]\d?)/([1-9]\d?)(?![\w/])", made.fraction),
         exact(r"\d{4}(?:[ -]\d{4}){2,4}" + end, made.groups),
         exact(r"\d+(?:-\d+){2,}" + end, made.groups),
@@ -200,10 +204,16 @@ class _Rules:
             return [first, month, *year] if "." not in match[0][:3] else None
         return None
 
+    def german_ordinal(self, match: re.Match[str], before: str) -> Said:
+        article = re.search(r"\b(?:der|die|das|dem|den|des|vom|zum|zur|im|beim)\s+$", before)
+        if self._lang.code != "de" or article is None:
+            return None
+        return self._german_ordinal(int(match[1]), before)
+
     def _german_ordinal(self, day: int, before: str) -> str:
         word = (before.split() or [""])[-1].lower()
         endings = {"der": "", "die": "", "das": ""} | dict.fromkeys(
-            ("am", "vom", "zum", "beim", "dem", "den", "des", "ab", "bis", "seit", "im"), "n"
+            ("am", "vom", "zum", "zur", "beim", "dem", "den", "des", "ab", "bis", "seit", "im"), "n"
         )
         return self._read.ordinal(day) + endings.get(word, "r")
 
@@ -259,6 +269,10 @@ class _Rules:
         name = "halves" if name == "half" and top > 1 else name + "s" * (top > 1)
         return f"{self._read.cardinal(top)} {name}"
 
+    def ratio(self, match: re.Match[str], before: str) -> Said:
+        ends = [self._read.cardinal(int(match[n])) for n in (1, 2)]
+        return f" {self._lang.to} ".join(ends)
+
     # ---- codes -----------------------------------------------------------------------------
 
     def groups(self, match: re.Match[str], before: str) -> Said:
@@ -287,6 +301,8 @@ class _Rules:
             else:
                 said = [self._plain(text, is_code)]
             parts = [*said, *[""] * (len(text.split()) - 1)]
+        if before[-1:].isalpha() and text.isdecimal():
+            return self._read.group(text)
         if match[1] and not before[-1:].strip():
             parts[0] = f"{self._lang.minus} {parts[0]}"
         return parts
@@ -314,8 +330,8 @@ class _Rules:
         text = match[0]
         if not any(char.isalpha() for char in text):
             return None
-        parts = re.findall(r"[A-Z]|\d+", text)
-        return " ".join(self._read.group(p) if p.isdecimal() else p for p in parts)
+        parts = re.findall(r"[A-Z]+|\d+", text)
+        return " ".join(self._read.group(p) if p.isdecimal() else _letters(p) for p in parts)
 
     def digits(self, match: re.Match[str], before: str) -> Said:
         """Digits in something of no known kind."""
@@ -346,6 +362,11 @@ def _keep_stop(match: re.Match[str], said: str) -> str:
     after = match.string[match.end() :]
     ends = not after.strip() or (after[:1].isspace() and after.lstrip()[:1].isupper())
     return said + "." if match[0].endswith(".") and ends else said
+
+
+def _letters(text: str) -> str:
+    """Capitals in a code: a word where they look like one, COVID-19."""
+    return text if len(text) > 3 and set("AEIOUY") & set(text) else " ".join(text)
 
 
 def _with_commas(parts: list[str]) -> list[str]:
