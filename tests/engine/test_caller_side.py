@@ -420,6 +420,23 @@ def test_a_turn_that_was_cut_off_teaches_the_pause_that_did_it() -> None:
     assert ends_at(call) == call.now_ms + call.pause_ms(text, pauses_ms=(began_ms - end_ms,))
 
 
+@pytest.mark.parametrize("typed", [True, False])
+def test_who_types_or_presses_keys_teaches_no_pause(typed: bool) -> None:
+    call = Scenario()
+    for text in ("a coffee", "with milk"):
+        if typed:
+            call.types(text)
+        else:
+            call.presses("1", "#")
+        call.wait(1000)
+    assert ("", "merged") in call.outcomes
+    call.answers("Sure.")
+    call.voices()
+    call.plays_out()
+    call.pauses(WORDS, complete=None)
+    assert ends_at(call) == call.now_ms + call.pause_ms(WORDS)
+
+
 # ---- what the agent asked ------------------------------------------------------------------
 
 

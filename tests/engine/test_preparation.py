@@ -442,6 +442,19 @@ def test_after_a_failure_the_next_turn_is_prepared_again() -> None:
     assert call.last(c.StartGeneration) == c.StartGeneration(3)
 
 
+def test_after_a_failure_a_turn_that_was_not_understood_changes_nothing_for_the_next() -> None:
+    call = preparing()
+    call.llm_fails()
+    call.pauses("mumble", confidence=0.1)
+    call.waits_for_the_end()
+    call.voices()
+    call.plays_out()
+    begun = len(call.all(c.StartGeneration))
+    call.pauses(WORDS)
+    call.wait(STABLE_MS)
+    assert len(call.all(c.StartGeneration)) == begun + 1
+
+
 # ---- beside the agent's own sentences ------------------------------------------------------
 
 

@@ -49,7 +49,7 @@ class AgentTurn:
         self._failures = 0  # answers in a row that no LLM gave
         self._llm = 0  # the one that worked last
         self.open_tools: dict[str, int] = {}  # of all responses: when each is given up
-        self.unprepared = False  # preparing failed: the answer is begun when it is due
+        self.unprepared = False  # preparing failed: this turn's answer is begun when it is due
         self.unreported = ""  # why the LLM has to go on without a word from the caller
         self.to_say = ""  # as soon as nobody speaks
 
@@ -123,7 +123,7 @@ class AgentTurn:
         assert draft is not None
         self._report_speculation(response, "adopted")
         floor.prepared, response.draft = None, None
-        self.unreported, self.unprepared = "", False  # it was shown all that there is
+        self.unreported = ""  # it was shown all that there is
         response.committed_ms, response.speech_end_ms = floor.now_ms, speech_end_ms
         response.quiet_from_ms = speech_end_ms
         self._enter(response)
@@ -271,7 +271,7 @@ class AgentTurn:
         floor.out.append(ReportResponse(response.response_id, "in_progress"))
 
     def _generate(self, response: Response) -> None:
-        self.unreported, self.unprepared = "", False
+        self.unreported = ""
         self._floor.history.add_step(response.response_id)
         self._start(response)
 

@@ -24,6 +24,7 @@ class Preparation:
     def turn_over(self) -> None:
         """The next turn may have its own."""
         self._begun = 0
+        self._agent.unprepared = False
 
     def check(self) -> None:
         """Drop the answer that is being prepared, when it is not one to what was said."""

@@ -337,7 +337,8 @@ class UserTurn:
         return True
 
     def _note_pause(self, pause_ms: int) -> None:
-        if pause_ms > 0:
+        # Who types or presses keys tells nothing of how they speak.
+        if pause_ms > 0 and self.source == "speech":
             self._pauses.append(pause_ms)
 
     def _begin_part(self, at_ms: int) -> None:
