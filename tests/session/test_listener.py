@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 import pytest
 
+from antiphon.audio.canceller import EchoCanceller
 from antiphon.engine import events as e
 from antiphon.errors import ProviderError
 from antiphon.providers.base import FinalText, PartialText, SttEvent, VadEdge
@@ -283,3 +284,25 @@ def test_the_loudest_moment_counts_until_the_caller_speaks_anew() -> None:
     call.vad.next = [VadEdge(True, 2000)]
     overlap(call, agent[100:110], loud(300, 10, seed=5))
     assert measured(call)[-1].level_db < -40
+
+
+def test_a_canceller_comes_before_everything_else() -> None:
+    class Canceller(EchoCanceller):
+        def __init__(self) -> None:
+            self.heard: list[bytes] = []
+            self.told: list[bytes | None] = []
+
+        def played(self, frame: bytes | None) -> None:
+            self.told.append(frame)
+
+        def clean(self, pcm: bytes) -> bytes:
+            self.heard.append(pcm)
+            return FRAME
+
+    vad, canceller = Edges(), Canceller()
+    listener = Listener(vad, None, lambda: 0, lambda event: None, canceller)
+    (frame,) = loud(9000)
+    listener.on_played(frame)
+    listener.on_played(None)
+    listener.on_audio(frame)
+    assert (canceller.told, canceller.heard, vad.silent) == ([frame, None], [frame], 1)

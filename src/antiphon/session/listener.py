@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 
+from antiphon.audio.canceller import EchoCanceller
 from antiphon.audio.echo import EchoGuard
 from antiphon.audio.levels import rms_dbfs
 from antiphon.engine import events as e
@@ -29,7 +30,8 @@ _SILENCE = bytes(FRAME_BYTES)
 
 
 class Listener:
-    """VAD and STT of one call. The STT may be missing, and may fail; the call goes on by text."""
+    """VAD and STT of one call. The STT may be missing, and may fail; the call goes on by text.
+    `canceller` takes the agent's voice out before either hears it, on a line where nobody does."""
 
     def __init__(
         self,
@@ -37,7 +39,9 @@ class Listener:
         stt: SttStream | None,
         now_ms: Callable[[], int],
         post: Callable[[e.Event], None],
+        canceller: EchoCanceller | None = None,
     ) -> None:
+        self._canceller = canceller
         self._vad, self._stt, self._now_ms, self._post = vad, stt, now_ms, post
         self._guard = EchoGuard()
         self._lately: deque[tuple[float, float]] = deque(maxlen=_LATELY)  # energy, that of the echo
@@ -57,6 +61,8 @@ class Listener:
         if len(pcm) != FRAME_BYTES:
             raise ValueError(f"a frame has {FRAME_BYTES} bytes, this one {len(pcm)}")
         self._fed_ms += FRAME_MS
+        if self._canceller is not None:
+            pcm = self._canceller.clean(pcm)
         if self._stt is not None:
             try:
                 self._stt.push(pcm)
@@ -76,6 +82,8 @@ class Listener:
 
     def on_played(self, frame: bytes | None) -> None:
         """Take the 20 ms that were played to the caller meanwhile; None for silence."""
+        if self._canceller is not None:
+            self._canceller.played(frame)
         self._guard.played(frame)
 
     def _measure(self, pcm: bytes) -> None:
