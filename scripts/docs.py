@@ -24,6 +24,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from antiphon.agent.config import AgentConfig, ToolConfig
+from antiphon.agent.speech import SpeechConfig
 from antiphon.engine import commands, events
 from antiphon.engine.policy import Phrases, TurnPolicy
 from antiphon.providers import registry
@@ -169,6 +170,7 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "tools": lambda: options(ToolConfig),
     },
     "providers.md": {"providers": provider_tables},
+    "speaking.md": {"speech": lambda: options(SpeechConfig)},
 }
 
 

@@ -15,7 +15,7 @@ class SpeechConfig(Group):
         strict=True,
         ge=80,
         le=300,
-        description="Words a minute, for a voice that has a setting for it.",
+        description="Words a minute, 80 to 300, for a voice that has a setting for it.",
     )
     sentence_gap_ms: int = Field(
         default=250, strict=True, ge=0, le=2000, description="Pause after a sentence."

@@ -12,6 +12,7 @@ from antiphon.agent.load import LoadedAgent
 from antiphon.errors import ProviderError
 from antiphon.providers import registry
 from antiphon.providers.base import Llm, Stt, Tts, TurnDetector, Vad
+from antiphon.spoken.text import prepare
 
 log = logging.getLogger(__name__)
 
@@ -74,5 +75,7 @@ async def start_providers(agent: LoadedAgent) -> Providers:
         voices=tuple(make("tts", one) for one in (config.tts, *config.fallback.tts)),
         detector=None if detector is None else make("turn", detector),
     )
+    # Here rather than at the first call's first sentence.
+    prepare(config.language)
     await providers.start()
     return providers
