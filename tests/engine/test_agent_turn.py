@@ -350,6 +350,39 @@ def test_a_caller_who_speaks_during_the_goodbye_is_not_cut_off() -> None:
     call.speaks()
     call.plays_out()
     assert call.all(c.EndCall) == []
+    call.hears_partly("one more thing")
+    call.wait(600)
+    call.falls_silent()
+    call.understood("one more thing please", complete=1.0)
+    call.waits_for_the_end()
+    call.answers("Of course.")
+    call.voices()
+    call.plays_out()
+    assert call.all(c.EndCall) == []
+    assert call.due == "silence"
+
+
+@pytest.mark.parametrize("unclear", [True, False])
+def test_a_sound_during_the_goodbye_only_delays_it(unclear: bool) -> None:
+    call = Scenario()
+    call.says("bye")
+    call.writes("Goodbye.")
+    call.wants_tool("end_call")
+    call.is_done_writing()
+    call.voices()
+    call.plays(100)
+    call.speaks()
+    call.plays_out()
+    call.wait(900 if unclear else 100)
+    call.falls_silent()
+    call.understood("")
+    call.waits_for_the_end()
+    if unclear:
+        # Somebody spoke, and it was not understood: they are asked.
+        assert call.spoken == DEFAULT_PHRASES.repeat[0]
+        call.voices()
+        call.plays_out()
+    assert call.all(c.EndCall) == ([] if unclear else [c.EndCall("agent")])
 
 
 # ---- the voice -----------------------------------------------------------------------------

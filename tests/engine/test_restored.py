@@ -260,6 +260,21 @@ def test_a_goodbye_that_was_heard_is_enough() -> None:
     assert c.EndCall("agent") in call.is_restored()
 
 
+@pytest.mark.parametrize("lost_ms", [100, 900])
+def test_who_spoke_into_the_goodbye_is_asked_what_it_was(lost_ms: int) -> None:
+    call = saying_goodbye()
+    call.plays(300)
+    call.speaks()
+    call.plays_out()
+    call.wait(lost_ms)
+    call.is_restored()
+    if lost_ms == 100:  # a mere noise
+        assert call.all(c.EndCall) == [c.EndCall("agent")]
+    else:
+        assert call.spoken == DEFAULT_PHRASES.repeat[0]
+        assert call.all(c.EndCall) == []
+
+
 def test_an_agent_that_was_hanging_up_hangs_up() -> None:
     call = saying_goodbye()
     call.plays_out()

@@ -330,6 +330,7 @@ class CallerSide:
 
     def _ask_again(self, end_ms: int) -> None:
         phrases = self._floor.setup.phrases
+        self._voice.rest_end = ""  # they have something to say, whatever it is
         self._misheard += 1
         if self._deaf:
             self._agent.say(phrases.stt_failed, speech_end_ms=end_ms)
@@ -371,6 +372,7 @@ class CallerSide:
             floor.out.append(ReportTurn(turn_id, "", "noise"))
         else:
             floor.out.append(ReportTurn(turn_id, "", "unclear"))
+            self._voice.rest_end = ""
             self._agent.own_sentence(self._agent.next_phrase(floor.setup.phrases.repeat))
 
     # ---- deadlines -------------------------------------------------------------------------

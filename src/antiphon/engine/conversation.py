@@ -178,8 +178,6 @@ class Conversation:
                 pass  # the caller had taken the floor
             elif working:
                 agent.unreported = CUT_OFF
-            elif ending and not rest:
-                voice.end_call(ending)
             else:
                 voice.rest, voice.rest_end = rest, ending
         floor.idle_from_ms = floor.now_ms

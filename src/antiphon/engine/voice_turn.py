@@ -21,7 +21,6 @@ from antiphon.engine.commands import (
 from antiphon.engine.floor import Floor
 from antiphon.engine.overlap import Overlap
 from antiphon.engine.response import Pace, Response, ResponseState
-from antiphon.engine.user_turn import Phase
 from antiphon.errors import IllegalEvent
 
 
@@ -97,8 +96,6 @@ class VoiceTurn:
         self._voice = min(self._voice + 1, floor.setup.voices - 1)
         if self._failures > max(1, floor.setup.voices):
             self.end_call("the voice failed")
-        elif ending and not rest:
-            self.end_call(ending)
         else:
             self.rest, self.rest_end = rest, ending
 
@@ -215,8 +212,7 @@ class VoiceTurn:
         floor.idle_from_ms = floor.now_ms
         if completed:
             self._failures = 0
-            if response.end_call_reason and floor.user.phase is Phase.IDLE:
-                self.end_call(response.end_call_reason)
+            self.rest_end = response.end_call_reason  # unless the caller has something to say
 
     def end_call(self, reason: str) -> None:
         """Hang up."""
