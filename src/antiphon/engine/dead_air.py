@@ -102,12 +102,12 @@ class DeadAir:
 
     def _idle_deadlines(self, due: list[Due], over_ms: int) -> None:
         floor = self._floor
-        due.append((over_ms, "longest call", self._say_too_long))
-        if self._voice.rest:
-            due.append((floor.now_ms, "rest of an answer", self._say_rest))
         if self._voice.rest_end and not self._voice.rest:
             due.append((floor.now_ms, "goodbye", self._hang_up))
             return
+        due.append((over_ms, "longest call", self._say_too_long))
+        if self._voice.rest:
+            due.append((floor.now_ms, "rest of an answer", self._say_rest))
         elif self._agent.to_say:
             due.append((floor.now_ms, "own sentence", self._say_own))
         elif self._agent.unreported:
@@ -183,12 +183,12 @@ class DeadAir:
         self._voice.rest = self._voice.rest_end = ""
         self._agent.say(text, end_call=ending)
 
-    def _check_in(self) -> None:
-        silence, phrases = self._floor.policy.silence, self._floor.setup.phrases
-        if self.check_ins >= silence.check_ins:
     def _hang_up(self) -> None:
         self._voice.end_call(self._voice.rest_end)
 
+    def _check_in(self) -> None:
+        silence, phrases = self._floor.policy.silence, self._floor.setup.phrases
+        if self.check_ins >= silence.check_ins:
             self._say_goodbye("silence")
             return
         self.check_ins += 1
