@@ -119,7 +119,7 @@ class _Rules:
         return self._address(match[0])
 
     def url(self, match: re.Match[str], before: str) -> Said:
-        bare = re.sub(r"^https?://(?:www\.)?", "", match[0])
+        bare = re.sub(r"^(?:https?://)?(?:www\.)?", "", match[0])
         return self._address(bare.partition("?")[0].partition("#")[0].rstrip("/"))
 
     def _address(self, text: str) -> str:
@@ -127,8 +127,6 @@ class _Rules:
         for part in re.findall(r"[^\W\d_]+|\d+|.", text):
             if part.isdecimal():
                 said.append(self._read.group(part))
-            elif part == "www":
-                said.append("w w w")
             else:
                 said.append(self._lang.address.get(part, part if part.isalpha() else ""))
         return " ".join(filter(None, said))
