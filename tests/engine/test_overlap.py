@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.engine.language import language_of
-from antiphon.engine.overlap import Decision, Evidence, Judgement, Overlap, judge, words_of
+from antiphon.engine.overlap import Decision, Evidence, Judgement, Overlap, is_echo, judge, words_of
 from antiphon.engine.policy import Interruption
 
 POLICY = Interruption(
@@ -209,6 +209,13 @@ OWN: list[Case] = [
     ("one near", evidence(400, "mocha", spoken=SPOKEN, level_db=NEAR), P, "word", None),
     ("one in an echo", evidence(400, "stop", spoken=SPOKEN, echo=0.7), X, "own words", None),
     (
+        "an echo, and then the caller",
+        evidence(400, "a large latte a mocha no thanks", spoken=SPOKEN, echo=0.7),
+        S,
+        "stop word",
+        None,
+    ),
+    (
         "chosen from the question",
         evidence(400, "large latte", spoken=SPOKEN, asked=True, level_db=NEAR),
         S,
@@ -248,6 +255,14 @@ def test_an_agent_has_acknowledgements_and_stop_words_of_its_own() -> None:
     assert judge(evidence(200, "roger"), policy).why == "acknowledging"
     assert judge(evidence(200, "zum Teufel"), policy).why == "stop word"
     assert judge(over(500, 400, "Roger that!"), POLICY).decision is S
+
+
+def test_a_turn_in_the_agents_words_is_an_echo() -> None:
+    assert is_echo("We have a large latte", SPOKEN, garbled=False)
+    assert not is_echo("large latte", SPOKEN, garbled=False)  # an answer
+    assert not is_echo("we have a lard latte", SPOKEN, garbled=False)
+    assert is_echo("we have a lard latte", SPOKEN, garbled=True)
+    assert not is_echo("we have a large latte for me", SPOKEN, garbled=True)
 
 
 def test_words_are_compared_without_case_and_punctuation() -> None:

@@ -10,7 +10,7 @@ meanwhile (`HELD`). Every state has a way out, with or without a transcript.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -101,24 +101,21 @@ def words_of(text: str) -> list[str]:
 
 def judge(evidence: Evidence, policy: Interruption) -> Judgement:
     """Decide, from all that is known now."""
-    words = words_of(evidence.text)
+    text = evidence.text
     weak = _weakness(evidence, policy)
-    if not words:
+    said = _read(text, evidence.language, policy.stop_words, policy.backchannels) if text else None
+    if said is None or not said.words:
         return _judge_sound(evidence, policy, weak)
-    if _are_own(words, evidence, weak):
+    if _are_own(said.words, evidence, weak):
         return _judge_sound(evidence, policy, "own words")
     speaking = evidence.ended_ms is None
     if speaking and _voiced_ms(evidence) < policy.min_words_ms:
         return Judgement(Decision.WAIT, "onset", evidence.started_ms + policy.min_words_ms)
-    plain = [_plain(word) for word in words]
-    if _find(plain, _phrases(evidence.language.stop_words, policy.stop_words)):
+    if said.stops:
         return Judgement(Decision.STOP, "stop word")
-    rest, begun = _after_acknowledgements(
-        plain, _phrases(evidence.language.backchannels, policy.backchannels)
-    )
-    if not rest or (begun and not evidence.final):
-        return _judge_acknowledgement(evidence, policy, weak, begun=begun)
-    if rest > 1 or (evidence.final and (evidence.asked or not weak)):
+    if not said.rest or (said.begun and not evidence.final):
+        return _judge_acknowledgement(evidence, policy, weak, begun=said.begun)
+    if said.rest > 1 or (evidence.final and (evidence.asked or not weak)):
         return Judgement(Decision.STOP, "words")
     return _judge_word(evidence, policy, weak)
 
@@ -163,36 +160,40 @@ def _judge_acknowledgement(
     return _until(evidence, evidence.ended_ms + policy.resume_ms, Decision.RESUME, "backchannel")
 
 
-def _are_own(words: list[str], evidence: Evidence, weak: str) -> bool:
+def _are_own(words: tuple[str, ...], evidence: Evidence, weak: str) -> bool:
     """Whether the words are the agent's, come back: several of them in the agent's order, or one
     in a sound that is no near voice."""
-    spoken = _spoken_words(evidence.spoken)
-    if len(words) == 1:
-        return bool(weak) and words[0] in spoken
+    if len(words) == 1 and not weak:
+        return False
     if evidence.asked and not weak and len(words) <= _ANSWER_WORDS:
         return False
     needed = len(words) * _GARBLED if evidence.echo >= ECHO_SHARE else len(words)
-    return _follow(words, spoken, needed)
+    return _follow(words, evidence.spoken, needed)
 
 
 def is_echo(text: str, spoken: str, *, garbled: bool) -> bool:
     """Whether a text is nothing but several words that the agent has `spoken`, in their order;
     `garbled`: most of them are enough."""
-    words, said = words_of(text), _spoken_words(spoken)
+    words = tuple(words_of(text))
     if len(words) <= _ANSWER_WORDS:
         return False
-    return _follow(words, said, len(words) * (_GARBLED if garbled else 1))
+    return _follow(words, spoken, len(words) * (_GARBLED if garbled else 1))
 
 
-def _follow(words: list[str], spoken: Sequence[str], needed: float) -> bool:
+# Judged on each event of an overlap, while the words on both sides change seldom.
+@lru_cache(maxsize=256)
+def _follow(words: tuple[str, ...], spoken: str, needed: float) -> bool:
     """Whether so many of the words follow each other, nearly, in the agent's words. What a
     recogniser garbles is scattered: several words at the end that the agent has not said are
     the caller's."""
+    theirs, ours = _spoken_words(spoken), set(words)
+    if sum(word in theirs for word in words) < needed:
+        return False
     skipped = _SKIPPED if len(words) > _ANSWER_WORDS else 0
-    for start in [at for at, word in enumerate(spoken) if word in words]:
+    for start in [at for at, word in enumerate(theirs) if word in ours]:
         at, count, tail = start, 0, 0
         for word in words:
-            window = spoken[at : at + 1 + (skipped if count else 0)]
+            window = theirs[at : at + 1 + (skipped if count else 0)]
             if word in window:
                 at += window.index(word) + 1
                 count, tail = count + 1, 0
@@ -203,52 +204,70 @@ def _follow(words: list[str], spoken: Sequence[str], needed: float) -> bool:
     return False
 
 
+@lru_cache(maxsize=64)
+def _spoken_words(text: str) -> tuple[str, ...]:
+    return tuple(words_of(text))
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A transcript: whether there is a word that stops in it; how many words there are from the
+    first on that acknowledges nothing, 0 for none; whether those may become an acknowledgement yet
+    ("all" of "all right")."""
+
+    words: tuple[str, ...]
+    stops: bool
+    rest: int
+    begun: bool
+
+
+@lru_cache(maxsize=256)
+def _read(
+    text: str, language: Language, stop_words: tuple[str, ...], backchannels: tuple[str, ...]
+) -> _Said:
+    words = tuple(words_of(text))
+    plain = [_plain(word) for word in words]
+    stops = _phrases(language.stop_words, stop_words)
+    known = _phrases(language.backchannels, backchannels)
+    at = 0
+    while at < len(plain) and (length := known.length_at(plain, at)):
+        at += length
+    rest = tuple(plain[at:])
+    found = any(stops.length_at(plain, start) for start in range(len(plain)))
+    return _Said(words, found, len(rest), bool(rest) and rest in known.beginnings)
+
+
+class _Phrases:
+    """Phrases as words in plain spelling."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        split = (tuple(_plain(word) for word in words_of(text)) for text in texts)
+        self._phrases = frozenset(phrase for phrase in split if phrase)
+        self._longest = max(map(len, self._phrases), default=0)
+        self.beginnings = frozenset(
+            phrase[:end] for phrase in self._phrases for end in range(1, len(phrase))
+        )
+
+    def length_at(self, words: list[str], at: int) -> int:
+        """Words of the longest phrase that begins there, 0 for none."""
+        for length in range(min(self._longest, len(words) - at), 0, -1):
+            if tuple(words[at : at + length]) in self._phrases:
+                return length
+        return 0
+
+
+@lru_cache(maxsize=64)
+def _phrases(ours: frozenset[str], theirs: tuple[str, ...]) -> _Phrases:
+    """Phrases of a language and of an agent."""
+    return _Phrases((*ours, *theirs))
+
+
 def _plain(word: str) -> str:
     """A word without what recognisers spell differently: "uhhuh" is "uh-huh", "okey" "okay"."""
     word = word.replace("-", "").replace("'", "")
     if _HUM.fullmatch(word):
         return _REPEATED.sub(r"\1", word)
     return _DRAWN_OUT.sub(r"\1", word).replace("okey", "okay")
-
-
-def _find(words: list[str], phrases: frozenset[tuple[str, ...]]) -> bool:
-    """Whether one of the phrases is among the words."""
-    longest = max(map(len, phrases), default=0)
-    return any(
-        tuple(words[start : start + length]) in phrases
-        for start in range(len(words))
-        for length in range(1, longest + 1)
-    )
-
-
-def _after_acknowledgements(
-    words: list[str], phrases: frozenset[tuple[str, ...]]
-) -> tuple[int, bool]:
-    """How many words there are from the first on that acknowledges nothing, 0 for none; and whether
-    those may become an acknowledgement yet ("all" of "all right")."""
-    longest = max(map(len, phrases), default=0)
-    at = 0
-    while at < len(words):
-        for length in range(longest, 0, -1):
-            if tuple(words[at : at + length]) in phrases and at + length <= len(words):
-                at += length
-                break
-        else:
-            rest = tuple(words[at:])
-            return len(rest), any(phrase[: len(rest)] == rest for phrase in phrases)
-    return 0, False
-
-
-@lru_cache(maxsize=64)
-def _phrases(ours: frozenset[str], theirs: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
-    """Phrases of a language and of an agent, as words in plain spelling."""
-    split = (tuple(_plain(word) for word in words_of(text)) for text in (*ours, *theirs))
-    return frozenset(phrase for phrase in split if phrase)
-
-
-@lru_cache(maxsize=64)
-def _spoken_words(text: str) -> tuple[str, ...]:
-    return tuple(words_of(text))
 
 
 # ---- sound -------------------------------------------------------------------------------------
