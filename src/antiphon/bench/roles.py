@@ -248,7 +248,7 @@ class _WaitedStream:
         self._stream.push(pcm)
 
     def begin(self, utterance_id: int, preroll_ms: int) -> None:
-        self._settle()
+        # What an utterance that was passed on still owes is waited for.
         self._stream.begin(utterance_id, preroll_ms)
 
     def finalize(self, utterance_id: int, revision: int) -> None:
