@@ -521,6 +521,28 @@ def test_the_agents_own_voice_does_not_stop_it() -> None:
     assert call.states == ("listening", "speaking")
 
 
+@pytest.mark.parametrize("echo", [0.9, 0.1])
+def test_the_agents_last_words_come_back_without_a_word_understood(echo: float) -> None:
+    call = Scenario()
+    call.agent_speaks(ANSWER)
+    call.plays(2300)
+    call.speaks()
+    call.measures(-20.0, echo=echo)
+    call.wait(100)
+    call.plays_out()
+    for _ in range(5):
+        call.wait(80)
+        call.measures(-20.0)  # the agent is silent: this is nobody's echo
+    call.send(e.UserSpeechStopped(call.now_ms, call.now_ms - 350))
+    call.wait(2000)  # the recogniser hangs
+    if echo > 0.5:
+        assert call.outcomes[-1] == ("", "echo")
+        assert call.due == "silence"
+    else:
+        assert call.outcomes[-1] == ("", "unclear")
+        assert call.spoken == DEFAULT_PHRASES.repeat[0]
+
+
 def test_a_near_voice_pauses_the_agent() -> None:
     call = Scenario()
     call.speaks("hello there")

@@ -10,6 +10,7 @@ from antiphon.engine.dead_air import TOOL_TIMED_OUT
 from antiphon.engine.policy import Phrases
 from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
+ALWAYS_900 = {"min_ms": 900, "unknown_ms": 900, "max_ms": 900, "habit": 0.0}
 ANSWER = "One two three four five six. Seven eight nine ten."
 
 
@@ -97,13 +98,24 @@ def test_fillers_take_turns() -> None:
 
 
 def test_an_end_of_turn_that_took_long_is_not_the_llms_fault() -> None:
-    call = Scenario(policy=policy(dead_air={"filler_ms": 500}))
-    call.pauses("i would like the", complete=0.0)
-    call.waits_for_the_end()
-    assert call.outcomes == [("i would like the", "answered")]
-    assert call.now_ms > 800 + 500
-    assert call.told(c.SynthesizeText) == []
+    # After 900 ms the usual 1000 would leave the LLM 100; it has 500.
+    call = Scenario(policy=policy(dead_air={"filler_ms": 1000}, endpointing=ALWAYS_900))
+    call.pauses("a coffee")
+    call.wait(900)
+    assert call.outcomes == [("a coffee", "answered")]
     call.wait(499)
+    assert call.told(c.SynthesizeText) == []
+    call.wait(1)
+    assert call.spoken == "One moment."
+
+
+def test_an_end_of_turn_that_took_very_long_leaves_the_caller_in_no_silence() -> None:
+    # After 900 ms the usual 500 are over; no more than another 500 are granted.
+    call = Scenario(policy=policy(dead_air={"filler_ms": 500}, endpointing=ALWAYS_900))
+    call.pauses("a coffee")
+    call.wait(900)
+    assert call.outcomes == [("a coffee", "answered")]
+    call.wait(99)
     assert call.told(c.SynthesizeText) == []
     call.wait(1)
     assert call.spoken == "One moment."

@@ -301,7 +301,7 @@ class CallerSide:
         floor.idle_from_ms = floor.now_ms
         if not heard and final and (source == "keys" or voiced_ms < ends.min_speech_ms):
             floor.out.append(ReportTurn(turn_id, "", "noise"))
-        elif text and echo:
+        elif echo:
             floor.out.append(ReportTurn(turn_id, heard, "echo"))
             self._silence.was_not_caller()
         elif not text:
@@ -320,13 +320,14 @@ class CallerSide:
     def _is_echo(self, text: str) -> bool:
         """Whether it is the agent's voice come back that was taken for a turn: it began while the
         agent sounded, ended with it, and has the agent's words; no other one, where nobody has
-        measured that it is an echo."""
+        measured that it is an echo. Without words that is what counts."""
         floor, user = self._floor, self._floor.user
         over = user.speech_start_ms <= floor.last_sound_ms
         goes_on = user.speech_end_ms > floor.last_sound_ms + _ECHO_ENDS_MS
         if not over or goes_on:
             return False
-        return is_echo(text, floor.last_words, garbled=floor.echo >= ECHO_SHARE)
+        measured = floor.echo >= ECHO_SHARE
+        return is_echo(text, floor.last_words, garbled=measured) if text else measured
 
     def _ask_again(self, end_ms: int) -> None:
         phrases = self._floor.setup.phrases
