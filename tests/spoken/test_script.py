@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from antiphon.engine.spoken_text import Segmenter
@@ -76,6 +76,10 @@ MARKUP = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 
 @settings(max_examples=300, deadline=None)
 @given(text=MARKUP)
+@example(
+    text="$5 AAAAAAAAAAAA<emphasis>" + "<sub alias='x y'>" * 2 + "<say-as a='digits'>" * 3 + "<"
+)
+@example(text="A" * 119 + "<sub alias='x y'>z</sub>")
 def test_the_words_of_a_script_are_those_of_the_history(text: str) -> None:
     segmenter = Segmenter()
     for segment in segmenter.push(text) + segmenter.flush():

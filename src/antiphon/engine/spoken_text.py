@@ -27,6 +27,7 @@ _CLOSERS = "\"')]*_»”’"
 _CANDIDATE = re.compile(r"(?<=[.!?…,;:\"')\]*_»”’>–—-])[^\S\n]|\n|(?<=[。！？])")
 _STOP = re.compile(r"[.!?…,;:\"')\]*_»”’>–—\n。！？-]")
 _OPEN = re.compile(r"<[A-Za-z/!][^<>]*$|\[[^\[\]]*$|\]\([^()\s]*$")
+_HALF_TAG = re.compile(r"<(?:[A-Za-z/!][^<>]*)?$")
 _WHOLE = re.compile(r"<(say-as|sub|phoneme)\b[^<>]*>(?:(?!</\1>).)*$", re.IGNORECASE | re.DOTALL)
 _DOTTED = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]")  # e.g, U.S, a.m
 
@@ -284,5 +285,5 @@ class Segmenter:
         spaces = [m.end() for m in re.finditer(r"(?<![\d.]) (?=\S)|(?<=\d) (?=[^\W\d])", text)]
         wanted = (*reversed(commas), *reversed(joints), *reversed(spaces))
         good = (p for p in wanted if p >= least and not self._keeps_line(p - 1))
-        tag = _OPEN.search(text)
+        tag = _HALF_TAG.search(text)
         return next(good, tag.start() if tag is not None and tag.start() else limit)
