@@ -68,7 +68,9 @@ class AgentTurn:
     def go_on(self) -> None:
         """Answer without a word from the caller: there is something to tell."""
         self._floor.history.add_note(self.unreported)
-        self._generate(self._open(None, self._floor.now_ms))
+        response = self._open(None, self._floor.now_ms)
+        response.owed = self.unreported == CUT_OFF
+        self._generate(response)
 
     def say(
         self,
@@ -323,7 +325,7 @@ class AgentTurn:
         """All text is written."""
         self._flush_text(response)
         phrases = self._floor.setup.phrases
-        if not response.segments and response.turn_id is not None:
+        if not response.segments and (response.owed or response.turn_id is not None):
             self._write(
                 response, phrases.goodbye if response.end_call_reason else phrases.llm_failed
             )

@@ -91,7 +91,10 @@ class DeadAir:
             due.append((stuck_ms, "playback", self._line_stuck))
         elif response.voice_busy:
             since_ms = max(response.voice_progress_ms, response.quiet_from_ms)
-            due.append((since_ms + policy.tts_deadline_ms, "voice", self._agent.voice_failed))
+            wait_ms = policy.tts_deadline_ms
+            if response.first_audio_ms is None and self._voice.has_another:
+                wait_ms = min(wait_ms, policy.tts_first_ms)
+            due.append((since_ms + wait_ms, "voice", self._agent.voice_failed))
         elif response.synthesis_ended:
             at_ms = response.quiet_from_ms + policy.playback_deadline_ms
             due.append((at_ms, "playback end", self._give_up_waiting))

@@ -154,6 +154,9 @@ class DeadAir:
     tts_deadline_ms: int = _number(
         1500, 300, 30000, "Longest wait for the voice's next piece of audio."
     )
+    tts_first_ms: int = _number(
+        800, 200, 30000, "Longest wait for the first sound of an answer, where there is a fallback."
+    )
     llm_failures: int = _number(
         2, 1, 20, "Answers in a row that failed before the agent says goodbye."
     )

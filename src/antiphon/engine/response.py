@@ -119,6 +119,7 @@ class Response:
         "generating",
         "manner",
         "open_tools",
+        "owed",
         "play_requested",
         "played_ms",
         "progress_ms",
@@ -155,6 +156,7 @@ class Response:
         self.response_id, self.turn_id = response_id, turn_id
         self._pace = pace
         self.state = ResponseState.PENDING
+        self.owed = False  # the caller waits for it, although it answers no turn
         self.manner = "interruptible"  # or patient, or protected: see policy.Interruption
         self.draft: Draft | None = None  # while it is only prepared
         self.end_call_reason = ""  # hang up once it has been heard

@@ -47,6 +47,11 @@ class VoiceTurn:
             return prepared if ours else None
         return None if response.state is ResponseState.FLUSHING else response
 
+    @property
+    def has_another(self) -> bool:
+        """Whether there is a voice to fall back on."""
+        return self._floor.setup.voices > 1
+
     # ---- synthesis -------------------------------------------------------------------------
 
     def speak(self, response: Response, text: str) -> None:
@@ -93,7 +98,7 @@ class VoiceTurn:
         self._failures += 1
         rest, ending = response.unheard(), response.end_call_reason
         self.stop("voice", status="failed")
-        self._voice = min(self._voice + 1, floor.setup.voices - 1)
+        self._voice = (self._voice + 1) % floor.setup.voices
         if self._failures > max(1, floor.setup.voices):
             self.end_call("the voice failed")
         else:
