@@ -37,6 +37,8 @@ TAKEN_IN_S = 0.2
 """So soon before a decision nobody can have noticed that the caller speaks again."""
 GREETING = "Here is all that I can tell you today"
 
+_LOWER_DB = -6.0
+"""A gain of this or less is heard as lower."""
 _FRAME_S = FRAME_MS / 1000
 _SILENCE = bytes(FRAME_BYTES)
 _NOT_TAKEN = ("noise", "backchannel", "merged")
@@ -215,7 +217,8 @@ class _Watch(TraceWriter):
             if isinstance(command, c.ReportTurn):
                 self._turn(now_s, command)
             elif isinstance(command, c.DuckAudio):
-                self.lowered.append(now_s)
+                if command.gain_db <= _LOWER_DB:
+                    self.lowered.append(now_s)
             elif isinstance(command, c.PauseAudio | c.FlushAudio):
                 self.lowered.append(now_s)
                 self._ear.told_to_stop(now_s)
