@@ -37,27 +37,31 @@ class Clues:
 # over, and are taken at their word.
 _WORDS_WEIGHT = 1.0
 _SOUND_WEIGHT = 1.0
+# What callers say to this agent is known better than the grammar of their language.
+_WORDS_BESIDE = 0.5
 _RECOGNISER_WEIGHT = 1.0
 # In log-odds; a final signal outweighs everything else.
 _SIGNALS = {"eager": 1.5, "final": 15.0}
 # How fast the wait follows the odds. Waiting is cheap where the caller hardly is done, so that it
 # pays to take a side early; measured, the result hardly changes between 2.5 and 4.
 _STEEPNESS = 3.0
+# Even a caller who pauses for long has to hear something within 3 s after the turn.
+_HABIT_MOST = 1.25
 _REMEMBERED = 8
 _LITTLE_MS = 500  # of pauses in all: half believed
 _NOTICED_LATE_MS = 100  # a voice that returns is known of so much later
 
 
 def wait_ms(clues: Clues, policy: Endpointing, language: Language) -> int:
-    """How long the pause must be, from its beginning. At most `max_ms`, or one and a half of it for
-    a caller who makes such pauses."""
+    """How long the pause must be, from its beginning. At most `max_ms`, or a quarter more for a
+    caller who makes such pauses."""
     share = 1 / (1 + exp(-_STEEPNESS * log_odds_of_done(clues, language)))
     if share >= 0.5:
         wait = policy.unknown_ms + (policy.min_ms - policy.unknown_ms) * (share - 0.5) * 2
     else:
         wait = policy.max_ms + (policy.unknown_ms - policy.max_ms) * share * 2
     habit = policy.habit * _habit_ms(clues.pauses_ms[-_REMEMBERED:])
-    wait += (1 - share) * max(0.0, min(habit, 1.5 * policy.max_ms) - wait)
+    wait += (1 - share) * max(0.0, min(habit, _HABIT_MOST * policy.max_ms) - wait)
     return round(wait)
 
 
@@ -66,7 +70,8 @@ def log_odds_of_done(clues: Clues, language: Language) -> float:
     odds = 0.0
     words = read(clues.text, clues.expected, language)
     if words.complete is not None:
-        odds += _WORDS_WEIGHT * log_odds(words.complete)
+        known = clues.complete is not None and not words.dictated
+        odds += (_WORDS_BESIDE if known else _WORDS_WEIGHT) * log_odds(words.complete)
         if clues.complete is not None:
             odds += _RECOGNISER_WEIGHT * log_odds(clues.complete)
     # Each group of a number that is dictated ends like a sentence, or like none: the count decides.

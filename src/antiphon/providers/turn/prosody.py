@@ -121,11 +121,11 @@ def likelihood(measures: Measures) -> float:
     return 1 / (1 + math.exp(-odds))
 
 
-# Logistic regression with a strong ridge on 226 pauses and ends of 46 speakers: a telephone call,
+# Logistic regression with a strong ridge on 235 pauses and ends of 37 speakers: telephone calls,
 # meetings, spoken orders, read sentences. Of speakers left out of the fit it ranks an end above a
-# pause with a chance of 0.81 (telephone call, 2 speakers), 0.75 (orders and sentences) and 0.62
-# (meetings, 9 speakers); the four measures were chosen from twenty on the same recordings, so that
-# other voices will give less.
+# pause with a chance of 0.81 (a telephone call, 2 speakers), 0.75 (orders and sentences) and 0.62
+# (meetings, 10 speakers); the four measures were chosen from some thirty on the same recordings, so
+# that other voices will give less.
 _BIAS = -0.09
 # Centre, spread and weight of change, movement, log of the length, and ending.
 _WEIGHTS = (
