@@ -98,20 +98,20 @@ def test_fillers_take_turns() -> None:
 
 
 def test_an_end_of_turn_that_took_long_is_not_the_llms_fault() -> None:
-    # After 900 ms the usual 1000 would leave the LLM 100; it has 500.
+    # After 900 ms the usual 1000 would leave the LLM 100; it has 300.
     call = Scenario(policy=policy(dead_air={"filler_ms": 1000}, endpointing=ALWAYS_900))
     call.pauses("a coffee")
     call.wait(900)
     assert call.outcomes == [("a coffee", "answered")]
-    call.wait(499)
+    call.wait(299)
     assert call.told(c.SynthesizeText) == []
     call.wait(1)
     assert call.spoken == "One moment."
 
 
 def test_an_end_of_turn_that_took_very_long_leaves_the_caller_in_no_silence() -> None:
-    # After 900 ms the usual 500 are over; no more than another 500 are granted.
-    call = Scenario(policy=policy(dead_air={"filler_ms": 500}, endpointing=ALWAYS_900))
+    # After 900 ms the usual 700 are over; no more than another 300 are granted.
+    call = Scenario(policy=policy(dead_air={"filler_ms": 700}, endpointing=ALWAYS_900))
     call.pauses("a coffee")
     call.wait(900)
     assert call.outcomes == [("a coffee", "answered")]

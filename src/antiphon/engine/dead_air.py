@@ -24,7 +24,7 @@ TOOL_TIMED_OUT = '{"error": "the tool took too long"}'
 
 _TOO_LONG = "the call was too long"
 _FLUSH_DEADLINE_MS = 1000
-_GRACE_MS = 500
+_GRACE_MS = 300
 """An answer has so long before the agent says that it works, although the end of the turn took most
 of the time; but the caller waits for no more than that in addition."""
 _STUCK_MS = 1000
