@@ -44,8 +44,9 @@ class Decision(Enum):
 class Evidence:
     """What is known of the caller's speech.
 
-    `text` is the transcript so far, `final` whether it covers everything said; `asked` whether the
-    agent has just asked something; `ended_ms` is None while the caller speaks.
+    `text` is the transcript so far, `final` whether it covers everything said before the last pause
+    (all there is, once the caller is silent); `asked` whether the agent has just asked something;
+    `ended_ms` is None while the caller speaks.
     """
 
     overlap: Overlap
@@ -83,6 +84,9 @@ _SKIPPED = 2
 """Words of the agent that the recogniser may miss between two that it heard, in longer speech."""
 _GARBLED = 0.6
 """In sound that is an echo, so many of the words have to be the agent's for all to be."""
+_DOUBTED_WORDS = 2
+"""So many words may be made of the agent's own voice, or of somebody's in the background, before
+the recogniser has heard it all."""
 _TAIL_WORDS = 2
 """So many words after the agent's are somebody else's."""
 _ANSWER_WORDS = 3
@@ -113,9 +117,11 @@ def judge(evidence: Evidence, policy: Interruption) -> Judgement:
         return Judgement(Decision.WAIT, "onset", evidence.started_ms + policy.min_words_ms)
     if said.stops:
         return Judgement(Decision.STOP, "stop word")
-    if not said.rest or (said.begun and not evidence.final):
+    whole = evidence.final and not speaking
+    if not said.rest or (said.begun and not whole):
         return _judge_acknowledgement(evidence, policy, weak, begun=said.begun)
-    if said.rest > 1 or (evidence.final and (evidence.asked or not weak)):
+    believed = not weak or evidence.asked
+    if said.rest > (1 if believed or whole else _DOUBTED_WORDS) or (whole and believed):
         return Judgement(Decision.STOP, "words")
     return _judge_word(evidence, policy, weak)
 
