@@ -711,7 +711,7 @@ def test_the_same_events_give_the_same_commands() -> None:
 def test_what_was_understood_stays_when_what_came_after_it_was_not() -> None:
     call = Scenario()
     call.says("a large latte")
-    call.speaks("mumble")
+    call.speaks("with mumble")
     call.wait(300)
     assert ("", "merged") in call.outcomes
     call.falls_silent()

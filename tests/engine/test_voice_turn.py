@@ -72,11 +72,8 @@ def test_a_stalled_voice_is_replaced() -> None:
     told = call.wait(1)
     assert c.ReportResponse(1, "failed", "", "voice") in told
     assert c.SynthesizeText(2, 0, "Here it is.", 1) in told
-    # There is no third one, so the second has its whole time.
-    call.wait(1499)
-    assert call.response == 2
-    call.wait(1)
-    assert call.response == 3
+    # They take turns: the first one may be well again.
+    assert c.SynthesizeText(3, 0, "Here it is.", 0) in call.wait(1000)
 
 
 def test_a_voice_that_has_begun_to_speak_has_its_whole_time() -> None:
