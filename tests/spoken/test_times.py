@@ -23,10 +23,10 @@ def spans(words: tuple[Word, ...]) -> list[tuple[str, int, int]]:
 @pytest.mark.parametrize(
     "voice",
     [
-        told("at", "seven", "thirty", "p", "m", "–", "for", "five", "dollars"),
+        told("at", "seven", "thirty", "P", "M", "–", "for", "five", "dollars"),
         [
             w
-            for w in told("at", "seven", "thirty", "p", "m", "–", "for", "five", "dollars")
+            for w in told("at", "seven", "thirty", "P", "M", "–", "for", "five", "dollars")
             if w.text != "–"
         ],
     ],

@@ -204,6 +204,8 @@ class Speaker:
                     self._now_ms(), utterance.response_id, part.segment_id, utterance.segment_ms
                 )
             )
+            # A voice that never waits must not keep the loop from playing what there is.
+            await asyncio.sleep(0)
         while self._ahead_ms(utterance) > AHEAD_MS:
             utterance.waiting = True
             await asyncio.sleep(0.1)

@@ -168,19 +168,19 @@ class PartAudio:
         rate_hz = tts.sample_rate_hz
         self.trimmer = SegmentTrimmer(rate_hz, keep_lead_ms=LEAD_MS, max_gap_ms=TAIL_MS)
         self._resampler = LiveResampler(rate_hz, output_rate_hz)
-        self._aligner = Aligner(output_rate_hz)
+        self._aligner = Aligner(rate_hz)
 
     def push(self, pcm: bytes) -> bytes:
         """Take audio of the voice; return what is left of it at the output rate."""
-        return self._heard(self._resampler.push(self.trimmer.push(pcm)))
+        return self._resampler.push(self._heard(self.trimmer.push(pcm)))
 
     def flush(self) -> bytes:
         """The voice is done with it: the rest."""
-        rest = self._resampler.push(self.trimmer.finish()) + self._resampler.flush()
-        return self._heard(rest)
+        return self._resampler.push(self._heard(self.trimmer.finish())) + self._resampler.flush()
 
     def _heard(self, pcm: bytes) -> bytes:
-        self._aligner.push(pcm)
+        if not self.told:
+            self._aligner.push(pcm)
         return pcm
 
     def words(self) -> tuple[Word, ...]:

@@ -217,7 +217,7 @@ class Reader:
             zero = f"{self.cardinal(0)} " if 0 < minute < 10 else ""
             hours = self.counted(str(hour), feminine=True)
             said = f"{hours} {zero}{minutes}" if minutes else f"{hours} en punto"
-        return said.strip() + (f" {half} m" if half else "")
+        return said.strip() + (f" {half.upper()} M" if half else "")
 
     def _english_time(self, hour: int, minute: int, half: str) -> str:
         if not half and (hour > 12 or hour == 0):
@@ -227,4 +227,4 @@ class Reader:
             said += f" oh {self.cardinal(minute)}" if minute < 10 else f" {self.cardinal(minute)}"
         elif not half:
             said += " o'clock"
-        return said + (f" {half} m" if half else "")
+        return said + (f" {half.upper()} M" if half else "")

@@ -29,7 +29,7 @@ _HALF_DAY = re.compile(r"[ap]\.?\s?m", re.IGNORECASE)
 @dataclass(frozen=True, slots=True)
 class Spoken:
     """One written word and what is spoken for it: several words, or none where the word before it
-    says it already ("7:30 p.m." is "seven thirty p m" and nothing)."""
+    says it already ("7:30 p.m." is "seven thirty P M" and nothing)."""
 
     written: str
     spoken: str
