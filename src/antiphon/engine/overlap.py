@@ -78,7 +78,7 @@ _FAR_BELOW_DB = 12.0
 """A voice so much below the caller's usual level is somebody else's, further away."""
 _IGNORE_MS = 400
 """Sound in the background lowers the agent for no longer than this."""
-_MAYBE_MS = 420
+_MAYBE_MS = 300
 """How long the beginning of an acknowledgement ("I" of "I see") is waited for to become one."""
 _SKIPPED = 2
 """Words of the agent that the recogniser may miss between two that it heard, in longer speech."""
