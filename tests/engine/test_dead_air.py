@@ -110,12 +110,13 @@ def test_an_end_of_turn_that_took_long_is_not_the_llms_fault() -> None:
 
 
 def test_an_end_of_turn_that_took_very_long_leaves_the_caller_in_no_silence() -> None:
-    # After 900 ms the usual 700 are over; no more than another 300 are granted.
+    # After 900 ms the usual 700 are over; no more than another 300 are granted, but
+    # at least 150: an LLM that is quick needs no filler.
     call = Scenario(policy=policy(dead_air={"filler_ms": 700}, endpointing=ALWAYS_900))
     call.pauses("a coffee")
     call.wait(900)
     assert call.outcomes == [("a coffee", "answered")]
-    call.wait(99)
+    call.wait(149)
     assert call.told(c.SynthesizeText) == []
     call.wait(1)
     assert call.spoken == "One moment."

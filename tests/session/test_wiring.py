@@ -125,7 +125,11 @@ async def test_another_llm_answers(ill: dict[str, Any]) -> None:
     loaded = agent(
         llm="scripted",
         fallback={"llm": ["scripted"]},
-        turn={"speculation": {"prepare": "nothing"}, "dead_air": {"llm_first_ms": 400}},
+        turn={
+            "speculation": {"prepare": "nothing"},
+            "endpointing": {"min_ms": 500, "unknown_ms": 500, "max_ms": 500},
+            "dead_air": {"llm_first_ms": 400},
+        },
     )
     provided = with_fallback(llms=(ill, {"replies": ["Here it is."]}))
     async with Stage(loaded, provided) as stage:
@@ -174,8 +178,8 @@ async def test_when_every_voice_fails_the_call_ends_and_says_why() -> None:
         await stage.until(lambda: stage.call.closed)
         assert stage.session.ended_reason == "the voice failed"
         counted = stage.metrics.render().decode()
-    # The agent's own failed once, and its fallback twice.
-    for name, times in (("flite", 1), ("scripted", 2)):
+    # They take turns, and the agent's own begins.
+    for name, times in (("flite", 2), ("scripted", 1)):
         line = f'antiphon_provider_errors_total{{kind="tts",provider="{name}"}} {times}.0'
         assert line in counted
 
@@ -244,9 +248,11 @@ async def test_a_detector_that_fails_or_hangs_is_survived(
 
 
 async def test_an_agent_without_a_detector_needs_none() -> None:
-    async with Stage() as stage:
+    loaded = agent(turn_detector=None)
+    async with Stage(loaded) as stage:
+        assert not loaded.setup.detects_turns
         await stage.turn()
-        assert stage.agent.setup.detects_turns is False
+        assert stage.call.closed == []
 
 
 # ---- keys ----------------------------------------------------------------------------------

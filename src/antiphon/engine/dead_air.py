@@ -24,9 +24,9 @@ TOOL_TIMED_OUT = '{"error": "the tool took too long"}'
 
 _TOO_LONG = "the call was too long"
 _FLUSH_DEADLINE_MS = 1000
-_GRACE_MS = 300
+_GRACE_MS, _LEAST_GRACE_MS = 300, 150
 """An answer has so long before the agent says that it works, although the end of the turn took most
-of the time; but the caller waits for no more than that in addition."""
+of the time; and at least so long although the caller has been waiting for too long already."""
 _STUCK_MS = 1000
 """Before its deadline, audio is looked at once more."""
 _GOODBYE_MS = 60_000
@@ -102,7 +102,9 @@ class DeadAir:
             first = response.signs_of_life == 0
             wait_ms = policy.filler_ms if first else policy.progress_ms
             at_ms = response.quiet_from_ms + wait_ms
-            at_ms = max(at_ms, min(response.committed_ms, at_ms) + _GRACE_MS)
+            committed_ms = response.committed_ms
+            grace_ms = max(min(committed_ms, at_ms) + _GRACE_MS, committed_ms + _LEAST_GRACE_MS)
+            at_ms = max(at_ms, grace_ms)
             due.append((at_ms, "dead air", self._fill))
 
     def _idle_deadlines(self, due: list[Due], over_ms: int) -> None:
