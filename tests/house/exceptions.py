@@ -52,6 +52,7 @@ UNTESTED: dict[str, str] = {
     "sim/invariants.py": _PROMISES,
     "sim/promise.py": _PROMISES,
     "sim/promises_order.py": _PROMISES,
+    "sim/promises_prepared.py": _PROMISES,
     "sim/promises_turn.py": _PROMISES,
     "sim/promises_voice.py": _PROMISES,
 }

@@ -11,6 +11,7 @@ import pytest
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.agent_turn import AgentTurn
+from antiphon.engine.caller_side import CallerSide
 from antiphon.engine.conversation import Conversation
 from antiphon.engine.dead_air import DeadAir
 from antiphon.engine.floor import Deadline
@@ -18,6 +19,7 @@ from antiphon.engine.history import History
 from antiphon.engine.policy import Setup
 from antiphon.engine.response import Response
 from antiphon.engine.user_turn import UserTurn
+from antiphon.engine.voice_turn import VoiceTurn
 from antiphon.sim.faults import FAULT_NAMES
 from antiphon.sim.run import run_seed
 from antiphon.sim.world import Engine
@@ -199,7 +201,7 @@ def test_a_patience_without_end_is_caught(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_late_result_that_is_not_dropped_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AgentTurn, "_live", lambda self, response_id: self._floor.response)
+    monkeypatch.setattr(VoiceTurn, "live", lambda self, response_id: self._floor.response)
     assert caught()
 
 
@@ -255,7 +257,7 @@ def test_a_turn_lost_in_protected_speech_is_caught(monkeypatch: pytest.MonkeyPat
         def handle(self, event: e.Event) -> list[c.Command]:
             given = super().handle(event)
             response = self._floor.response
-            protected = response is not None and not response.interruptible
+            protected = response is not None and response.protected
             if protected and isinstance(event, e.TranscriptCompleted):
                 self._floor.user.close()
             return given
@@ -275,8 +277,8 @@ def test_a_reopened_turn_that_loses_its_first_words_is_caught(
 ) -> None:
     whole = UserTurn.reopen
 
-    def reopen(self: UserTurn, turn_id: int, text: str) -> None:
-        whole(self, turn_id, "")
+    def reopen(self: UserTurn, turn_id: int, text: str, end_ms: int) -> None:
+        whole(self, turn_id, "", end_ms)
 
     monkeypatch.setattr(UserTurn, "reopen", reopen)
     assert caught() == "3 every turn is answered or refused"
@@ -304,3 +306,207 @@ def test_a_call_that_nobody_ends_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(DeadAir, "_check_in", idle)
     assert caught() == "7 everything closes"
+
+
+# ---- prepared answers ----------------------------------------------------------------------
+
+_PREPARED = "a prepared answer is unheard"
+
+
+def test_a_prepared_answer_that_is_spoken_early_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = VoiceTurn._add_audio
+
+    def add_audio(self: VoiceTurn, response: Response, segment_id: int, duration_ms: int) -> None:
+        whole(self, response, segment_id, duration_ms)
+        if response.draft is not None and not response.play_requested:
+            response.play_requested = True
+            self._floor.out.append(c.PlayAudio(response.response_id))
+
+    monkeypatch.setattr(VoiceTurn, "_add_audio", add_audio)
+    assert caught() == _PREPARED
+
+
+def test_a_dropped_answer_that_is_left_in_history_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = AgentTurn.drop_prepared
+
+    def drop(self: AgentTurn) -> None:
+        prepared = self._floor.prepared
+        whole(self)
+        if prepared is not None and prepared.draft is not None and prepared.draft.written:
+            self._floor.history.add_step(prepared.response_id)
+            self._floor.history.add_text(prepared.response_id, prepared.draft.written)
+
+    monkeypatch.setattr(AgentTurn, "drop_prepared", drop)
+    assert caught() == "2 history is what was heard"
+
+
+def test_tools_of_a_prepared_answer_that_run_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = AgentTurn.on_tool_requested
+
+    def requested(self: AgentTurn, event: e.ToolRequested) -> None:
+        whole(self, event)
+        prepared = self._floor.prepared
+        if prepared is not None and prepared.response_id == event.response_id:
+            call = c.CallTool(event.tool_call_id, event.name, event.arguments, 1000)
+            self._floor.out.append(call)
+
+    monkeypatch.setattr(AgentTurn, "on_tool_requested", requested)
+    assert caught() == _PREPARED
+
+
+def test_an_answer_to_other_words_that_is_adopted_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Response, "draft_of", lambda self, words: self.draft is not None)
+    assert caught() == _PREPARED
+
+
+def test_an_answer_that_does_not_know_of_a_tool_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tool comes back while an answer is prepared without it."""
+    whole = AgentTurn.on_tool_completed
+
+    def completed(self: AgentTurn, event: e.ToolCompleted) -> None:
+        prepared, self._floor.prepared = self._floor.prepared, None
+        whole(self, event)
+        self._floor.prepared = prepared
+
+    monkeypatch.setattr(AgentTurn, "on_tool_completed", completed)
+    assert caught() == _PREPARED
+
+
+# ---- fallbacks -----------------------------------------------------------------------------
+
+
+def test_a_fallback_voice_that_is_never_tried_is_caught() -> None:
+    def same(command: c.Command) -> list[c.Command]:
+        assert isinstance(command, c.SynthesizeText)
+        return [replace(command, voice=0)]
+
+    assert caught(changed(c.SynthesizeText, same))[:1] == "6"
+
+
+def test_a_fallback_llm_that_is_never_tried_is_caught() -> None:
+    def same(command: c.Command) -> list[c.Command]:
+        assert isinstance(command, c.StartGeneration)
+        return [replace(command, attempt=0)]
+
+    assert caught(changed(c.StartGeneration, same)) == "6 an honest failure"
+
+
+# ---- the process dies ----------------------------------------------------------------------
+
+
+def test_a_restored_call_that_runs_its_tools_again_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lost(self: AgentTurn, call_id: str, output: str) -> None:
+        self._floor.out.append(c.CallTool(call_id, "book", wanted[call_id], 1000))
+
+    wanted: dict[str, str] = {}
+    whole = AgentTurn._run_tool
+
+    def run(self: AgentTurn, response: Response, event: e.ToolRequested) -> None:
+        wanted[event.tool_call_id] = event.arguments
+        whole(self, response, event)
+
+    monkeypatch.setattr(AgentTurn, "_run_tool", run)
+    monkeypatch.setattr(AgentTurn, "on_tool_lost", lost)
+    assert caught() == "4 tools run at most once"
+
+
+def test_a_restored_call_that_loses_the_turn_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(UserTurn, "restore", lambda self, at_ms: self.close())
+    assert caught() == "3 every turn is answered or refused"
+
+
+def test_a_restored_call_that_forgets_its_answer_is_caught() -> None:
+    class Mute(Conversation):
+        __slots__ = ()
+
+        def handle(self, event: e.Event) -> list[c.Command]:
+            given = super().handle(event)
+            if isinstance(event, e.CallRestored):
+                self._agent.unreported = self._voice.rest = ""
+                if self._floor.response is not None:
+                    self._voice.abandon("forgotten")
+                    given += self._floor.out[:]
+                    self._floor.out.clear()
+                self._settle()
+            return given
+
+    assert caught(Mute)[:1] in set("36c")
+
+
+def test_a_restored_call_that_is_told_nothing_is_caught() -> None:
+    assert caught(deaf_to(e.CallRestored))
+
+
+# ---- keys, and who ends a turn -------------------------------------------------------------
+
+
+def test_push_to_talk_that_obeys_voice_activity_is_caught() -> None:
+    class Obedient(Conversation):
+        __slots__ = ()
+
+        def handle(self, event: e.Event) -> list[c.Command]:
+            edge = isinstance(event, e.UserSpeechStarted | e.UserSpeechStopped)
+            manual, self._caller._manual = self._caller._manual, False
+            if not edge:
+                self._caller._manual = manual
+            given = super().handle(event)
+            self._caller._manual = manual
+            return given
+
+    assert caught(Obedient)
+
+
+@pytest.mark.parametrize("kind", [e.KeyPressed, e.TalkKeyMoved])
+def test_a_key_that_is_not_noticed_is_caught(kind: type[e.Event]) -> None:
+    assert caught(deaf_to(kind))[:1] in set("356")
+
+
+def test_a_key_that_is_lost_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = UserTurn.pressed
+
+    def pressed(self: UserTurn, key: str, at_ms: int) -> None:
+        whole(self, "#" if key == "7" else key, at_ms)
+
+    monkeypatch.setattr(UserTurn, "pressed", pressed)
+    assert caught() == "3 every turn is answered or refused"
+
+
+# ---- the clock, echoes, protected speech ---------------------------------------------------
+
+
+def test_a_clock_that_goes_back_with_its_events_is_caught() -> None:
+    class Gullible(Conversation):
+        __slots__ = ()
+
+        def handle(self, event: e.Event) -> list[c.Command]:
+            self._floor.now_ms = min(self._floor.now_ms, event.at_ms)
+            return super().handle(event)
+
+    assert caught(Gullible)
+
+
+def test_a_line_that_is_given_up_for_a_step_of_the_clock_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        DeadAir, "_line_stuck", lambda self: self._voice.end_call("the line is dead")
+    )
+    assert caught() == "6 an honest failure"
+
+
+def test_words_that_are_taken_for_an_echo_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CallerSide, "_is_echo", lambda self, text: self._floor.echo > 0.3)
+    assert caught() == "3 every turn is answered or refused"
+
+
+def test_an_agent_that_is_stopped_in_protected_speech_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Response, "protected", property(lambda self: False))
+    assert caught() == "8 protected speech is heard to its end"

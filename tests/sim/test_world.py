@@ -12,7 +12,7 @@ from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.sim.caller import Caller
 from antiphon.sim.faults import FAULT_NAMES, NO_FAULTS, draw_faults, parse_faults
-from antiphon.sim.plan import Act, Kind, Phrase, Plan, When, draw_plan
+from antiphon.sim.plan import Act, Kind, Phrase, Plan, When
 from antiphon.sim.promise import Broken, Promise
 from antiphon.sim.run import run_world
 from antiphon.sim.world import HORIZON_MS, World
@@ -59,28 +59,14 @@ def test_every_world_ends() -> None:
         assert world.ended_ms <= HORIZON_MS
 
 
-def test_all_sorts_of_people_call() -> None:
-    kinds = Counter(draw_plan(Random(seed)).kind for seed in range(500))
-    assert set(kinds) == set(Kind)
-    assert min(kinds.values()) > 20
-
-
-def test_words_that_mean_something_occur_once_in_a_call() -> None:
-    for seed in range(200):
-        plan = draw_plan(Random(seed))
-        words = [w for a in plan.acts for p in a.phrases for w in p.words]
-        words += [w for a in plan.acts for w in a.typed.split()]
-        counted = Counter(word for word in words if word[-1].isdigit())
-        assert not [word for word, count in counted.items() if count > 1]
-
-
 def test_a_plan_can_be_given() -> None:
     phrases = (Phrase(("large1", "coffee2"), pause_ms=400), Phrase(("please3",)))
     plan = Plan(Kind.HESITATOR, (Act(When.AFTER, 100, phrases),), None, True, 5000)
     world = World(1, plan=plan)
     assert world.run() is None
     turns = [x.text for _, given in world.trace for x in given if isinstance(x, c.ReportTurn)]
-    assert " ".join(turns).split()[:3] == ["large1", "coffee2", "please3"]
+    # A caller who pauses long enough is answered, and the answer taken back when they go on.
+    assert turns[-1].split() == ["large1", "coffee2", "please3"]
 
 
 def test_a_cough_gives_no_words() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from antiphon.sim.replay import Difference, read_trace
+from antiphon.sim.replay import Difference, read_note, read_trace
 from antiphon.sim.replay import replay as replay_trace
 from antiphon.sim.script import script_lines
 
@@ -26,6 +26,8 @@ def replay(
         for line in script_lines(read_trace(trace)[1]):
             print(line)
         print()
+    if note := read_note(trace):
+        print(f"In the simulation: {note}")
     difference = replay_trace(trace)
     if difference is not None:
         print(_describe(trace, difference), file=sys.stderr)

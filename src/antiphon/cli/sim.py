@@ -17,6 +17,9 @@ from antiphon.sim.faults import FAULT_NAMES, parse_faults
 from antiphon.sim.replay import write_trace
 from antiphon.sim.run import Outcome, Stats, run_many, run_world
 from antiphon.sim.script import script_lines
+from antiphon.sim.shrink import shrink
+
+_TELL_EVERY_S = 30
 
 
 def sim(
@@ -36,11 +39,19 @@ def sim(
             "A broken one is always written, to sim-SEED.jsonl where nothing is named."
         ),
     ] = None,
+    shrink_s: Annotated[
+        float,
+        typer.Option(
+            "--shrink", help="Seconds to spend on making a broken conversation small.", min=0
+        ),
+    ] = 30,
 ) -> None:
     """Simulate conversations with all sorts of callers and faults, and check every promise.
 
     The same seed is the same conversation, on any machine. Exit code 1 when a promise breaks: the
-    first one is printed as a readable script, and its trace is written.
+    first conversation that does is made as small as it can be while it still breaks the same
+    promise, printed as a readable script, and its trace is written for `antiphon replay`.
+    Ctrl-C stops it and tells what there was so far.
     """
     try:
         names = parse_faults(faults)
@@ -48,12 +59,14 @@ def sim(
         raise UserFacingError(f"--faults: {error}") from error
     begun = time.monotonic()
     total, broken = _run(range(start, start + seeds), names, processes, keep_going)
+    if not broken and not total.worlds:
+        raise typer.Exit(1)
     if not broken:
         print(_summary(total, time.monotonic() - begun, start))
         if trace is not None and seeds == 1:
             _write(trace, start, names)
         return
-    _tell(broken[0], faults, names, trace)
+    _tell(broken[0], faults, names, trace, shrink_s)
     for outcome in broken[1:]:
         print(f"seed {outcome.seed}: {outcome.violation}")
     print(f"{len(broken)} of {total.worlds} conversations broke a promise.", file=sys.stderr)
@@ -75,16 +88,43 @@ def _run(
         transient=True,
         disable=not sys.stderr.isatty(),
     )
+    lines = _Lines(len(seeds))
     with progress, closing(run_many(seeds, faults, processes)) as batches:
         task = progress.add_task("", total=len(seeds), broken="")
-        for batch in batches:
-            total += batch.stats
-            broken.extend(batch.broken)
-            told = f"{len(broken)} broken" if broken else ""
-            progress.update(task, completed=total.worlds, broken=told)
-            if broken and not keep_going:
-                break
+        try:
+            for batch in batches:
+                total += batch.stats
+                broken.extend(batch.broken)
+                told = f"{len(broken)} broken" if broken else ""
+                progress.update(task, completed=total.worlds, broken=told)
+                lines.update(total.worlds, told)
+                if broken and not keep_going:
+                    break
+        except KeyboardInterrupt:
+            print("Interrupted.", file=sys.stderr)
     return total, broken
+
+
+class _Lines:
+    """Progress where there is no terminal: a line now and then."""
+
+    def __init__(self, seeds: int) -> None:
+        self._seeds, self._begun_s = seeds, time.monotonic()
+        self._told_s = self._begun_s
+
+    def update(self, done: int, told: str) -> None:
+        now_s = time.monotonic()
+        if sys.stderr.isatty() or now_s - self._told_s < _TELL_EVERY_S:
+            return
+        self._told_s = now_s
+        a_second = done / (now_s - self._begun_s)
+        left_min = (self._seeds - done) / a_second / 60
+        print(
+            f"{done:,} of {self._seeds:,} conversations, {a_second:,.0f} a second, "
+            f"{left_min:.0f} min left{told and ', ' + told}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _summary(total: Stats, seconds: float, start: int) -> str:
@@ -99,17 +139,26 @@ def _summary(total: Stats, seconds: float, start: int) -> str:
     )
 
 
-def _tell(outcome: Outcome, faults: str, names: tuple[str, ...], path: Path | None) -> None:
-    world = run_world(outcome.seed, names)
+def _tell(
+    outcome: Outcome, faults: str, names: tuple[str, ...], path: Path | None, shrink_s: float
+) -> None:
+    until_s = time.monotonic() + shrink_s
+    small = shrink(outcome.seed, names, lambda tries: time.monotonic() < until_s)
+    world = small.world
     plan, with_faults = world.caller.plan, [n for n in names if getattr(world.faults, n)]
-    print(f"Seed {outcome.seed}: a {plan.kind.value}, faults: {', '.join(with_faults) or 'none'}\n")
+    print(f"Seed {outcome.seed}: a {plan.kind.value}, faults: {', '.join(with_faults) or 'none'}")
+    for number, act in enumerate(plan.acts, 1):
+        print(f"  {number}. {act.tell()}")
+    print()
     for line in script_lines(world.trace):
         print(line)
-    print(f"\nBroken: {outcome.violation}\n")
+    print(f"\nBroken: {outcome.violation}")
+    if small.cut:
+        print(f"Cut away in {small.tries} tries, and it still breaks: {'; '.join(small.cut)}.")
     path = path or Path(f"sim-{outcome.seed}.jsonl")
-    write_trace(path, world)
-    print(f"Again:  antiphon sim --seeds 1 --start {outcome.seed} --faults {faults}")
-    print(f"Replay: antiphon replay {path}")
+    write_trace(path, world, f"broken: {world.broken}")
+    print(f"\nAgain:  antiphon sim --seeds 1 --start {outcome.seed} --faults {faults}")
+    print(f"Replay: antiphon replay {path} --script")
 
 
 def _write(path: Path, seed: int, names: tuple[str, ...]) -> None:

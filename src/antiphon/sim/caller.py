@@ -29,6 +29,7 @@ class Caller:
 
     __slots__ = (
         "_agent_sounds",
+        "_key_ms",
         "_manual",
         "_next",
         "_phrase",
@@ -51,6 +52,7 @@ class Caller:
         self._manual = world.setup.policy.endpointing.mode == "manual"
         self._next = 0  # act
         self._phrase = 0  # of the act under way
+        self._key_ms = 0  # when the newest key was pressed
         self._token = 0  # of the newest intention; older ones are off
         self._agent_sounds = False
         self.speaking = False
@@ -103,6 +105,7 @@ class Caller:
         before_ms = self._world.now_ms - ms
         self.quiet_from_ms += ms
         self.began_ms += ms
+        self._key_ms = -1  # a turn of keys is over after such a while
         for at in range(len(self.spoken) - 1, -1, -1):
             word = self.spoken[at]
             if word.end_ms <= before_ms:
@@ -159,12 +162,14 @@ class Caller:
             self.act_done = True
             self._intend(self.plan.patience_ms)
             wait_ms = 0 if act.keys[at] == "#" else world.setup.policy.endpointing.keys_ms
-            world.after(wait_ms, self._pressed, "keys" if act.keys != "#" else "")
-        self.quiet_from_ms = world.now_ms
+            world.after(wait_ms, self._pressed, (world.now_ms, act.keys))
+        self.quiet_from_ms = self._key_ms = world.now_ms
         world.send(KeyPressed(world.now_ms, act.keys[at]))
 
-    def _pressed(self, said: str) -> None:
-        self._world.caller_finished(said)
+    def _pressed(self, item: tuple[int, str]) -> None:
+        at_ms, keys = item
+        if at_ms == self._key_ms and keys != "#":  # and no other key since
+            self._world.caller_finished("keys")
 
     def _move_key(self, *, held: bool) -> None:
         world = self._world

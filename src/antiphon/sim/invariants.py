@@ -112,6 +112,10 @@ class Promises:
         """Whether the response under way is heard to its end whatever the caller does."""
         return self._protected.live > 0
 
+    def runs(self, tool_call_id: str) -> bool:
+        """Whether the result of a tool is awaited."""
+        return self._tools.runs(tool_call_id)
+
     def has_much_to_say(self) -> bool:
         """Whether of the response under way much is still to be heard."""
         world = self.world

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 class _Draft:
     """A prepared answer: what was known when it was begun, and the tools that it wants."""
 
-    __slots__ = ("before", "response_id", "wanted", "words")
+    __slots__ = ("before", "response_id", "stale", "wanted", "words")
 
     def __init__(self, response_id: int, messages: tuple[Message, ...]) -> None:
         self.response_id = response_id
         self.before = messages[:-1]
         self.words = _plain(messages[-1].content)
         self.wanted: set[str] = set()
+        self.stale = False  # a tool has come back since
 
 
 class PreparedIsUnheard(Promise):
@@ -45,6 +46,7 @@ class PreparedIsUnheard(Promise):
     def watches(self) -> dict[type, Callable[[Any], None]]:
         return {
             e.ToolRequested: self._on_wanted,
+            e.ToolCompleted: self._on_completed,
             c.StartGeneration: self._on_generation,
             c.PlayAudio: self._on_play,
             c.CallTool: self._on_tool,
@@ -66,6 +68,10 @@ class PreparedIsUnheard(Promise):
     def _on_wanted(self, event: e.ToolRequested) -> None:
         if self._draft is not None and self._draft.response_id == event.response_id:
             self._draft.wanted.add(event.arguments)
+
+    def _on_completed(self, event: e.ToolCompleted) -> None:
+        if self._draft is not None and self.world.promises.runs(event.tool_call_id):
+            self._draft.stale = True
 
     def _on_play(self, command: c.PlayAudio) -> None:
         if self._draft is not None and self._draft.response_id == command.response_id:
@@ -89,8 +95,17 @@ class PreparedIsUnheard(Promise):
             self._forbidden |= draft.wanted
         elif _plain(self._answered) != draft.words:
             self.fail(f"prepared for {draft.words}, adopted for {self._answered!r}")
-        elif self.world.engine.messages()[: len(draft.before)] != draft.before:
+        elif draft.stale or not self._as_before(draft):
             self.fail("an answer is adopted that was prepared for another conversation")
+
+    def _as_before(self, draft: _Draft) -> bool:
+        """Whether the conversation is that for which the draft was begun. A tool may be given up in
+        the very step of the adoption, after it; so what tools returned is left out."""
+        now = self.world.engine.messages()[: len(draft.before)]
+        return all(
+            one.role == other.role and (one.role == "tool" or one.content == other.content)
+            for one, other in zip(now, draft.before, strict=True)
+        )
 
     def _on_response(self, command: c.ReportResponse) -> None:
         response_id = command.response_id

@@ -57,6 +57,13 @@ def read_trace(path: Path) -> tuple[Setup, Trace]:
     return setup, trace
 
 
+def read_note(path: Path) -> str:
+    """What the simulation wrote about a trace; empty for that of a call."""
+    for _, header in _lines(path):
+        return str(header.get("note", ""))
+    return ""
+
+
 def replay(path: Path) -> Difference | None:
     """Feed the events of a trace to the engine; return where it decides differently now.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import marshal
 import multiprocessing
+import signal
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from enum import Enum
 from functools import partial
@@ -20,6 +22,8 @@ from antiphon.sim.promise import Broken
 from antiphon.sim.world import Engine, Trace, World
 
 _SEEDS_AT_ONCE = 100
+_CHUNKS_AHEAD = 4
+"""Given to each process in advance, so that none waits and a million seeds take no memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +174,22 @@ def run_many(
         yield from map(run, chunks)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context) as pool:
-        yield from pool.map(run, chunks)
+    with ProcessPoolExecutor(processes, context, _leave_interrupts_to_parent) as pool:
+        under_way: deque[Future[Batch]] = deque()
+        try:
+            for chunk in chunks:
+                under_way.append(pool.submit(run, chunk))
+                if len(under_way) >= processes * _CHUNKS_AHEAD:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _chunks(seeds: Iterable[int]) -> Iterator[list[int]]:

@@ -75,6 +75,11 @@ class Tts:
         """When there was last no voice without trouble; long ago when there was always one."""
         return min(self._troubled_ms)
 
+    @property
+    def any_troubled_ms(self) -> int:
+        """When there was last a voice with trouble."""
+        return max(self._troubled_ms)
+
     def speech(self, response_id: int) -> list[Speech]:
         """The segments of a response that have begun to exist as audio, in order."""
         stream = self._streams.get(response_id)
