@@ -15,7 +15,7 @@ from antiphon.spoken.languages import CURRENCIES, UNITS
 from antiphon.spoken.numbers import Reader
 
 Said = str | list[str] | None
-_NOT_BEFORE = r"(?![^\W½¼¾])"
+_END = r"(?![^\W½¼¾])"
 _TOP_LEVEL = "com|org|net|edu|gov|info|io|dev|app|ai|de|es|fr|eu|uk|us|ch|at|co|me|tv|shop|example"
 _NOUN = re.compile(r"\s(?!(?:und|oder|bis|y|o|de|et|ou|à|a)\b)([^\W\d_]{2,})")
 _GROUPED = re.compile(r"\d{1,3}(?:[ \u00a0\u202f]\d{3})+")
@@ -64,21 +64,20 @@ def rules(read: Reader) -> tuple[Rule, ...]:
     clock = r"(\d{1,2}):([0-5]\d)(?::[0-5]\d)?(?:\s?([ap])\.?\s?m\b\.?|\s?Uhr\b|\s?h\b)?"
     iso = r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::\d\d(?:\.\d+)?)?Z?)?"
     host = rf"[a-z][\w-]*(?:\.[\w-]+)*\.(?:{_TOP_LEVEL})"
-    end = _NOT_BEFORE
     return (
-        rule(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}" + end, made.email),
+        rule(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}" + _END, made.email),
         rule(r"(?:https?://|www\.)[^\s<>\"]*[^\s<>\".,;:!?)\]']", made.url),
         rule(rf"{host}(?:/[^\s<>\"]*[\w/])?(?![\w@])", made.url),
-        exact(r"(?:\+|00)?\(?\d[\d()./\s-]{5,}\d" + end, made.phone),
-        exact(iso + end, made.iso_date),
-        exact(r"(\d{1,2})([/.])(\d{1,2})\2(\d{4}|\d\d)" + end, made.numeric_date),
+        exact(r"(?:\+|00)?\(?\d[\d()./\s-]{5,}\d" + _END, made.phone),
+        exact(iso + _END, made.iso_date),
+        exact(r"(\d{1,2})([/.])(\d{1,2})\2(\d{4}|\d\d)" + _END, made.numeric_date),
         rule(rf"({months})\.?\s+(\d{{1,2}}){suffix}(?![\w:%]|[.,]\d){year}", made.month_day),
         rule(rf"(\d{{1,2}})(?:{suffix}|\.)\s+(?:of\s+)?({months})\b{dot}{year}", made.day_month),
-        rule(clock + end, made.time, ranges=True),
-        rule(r"(\d{1,2})()\s?([ap])(?:\.\s?m\.|m\b\.?)" + end, made.time, ranges=True),
-        rule(r"(\d{1,2})\s?h\s?([0-5]\d)?" + end, made.french_time, ranges=True),
+        rule(clock + _END, made.time, ranges=True),
+        rule(r"(\d{1,2})()\s?([ap])(?:\.\s?m\.|m\b\.?)" + _END, made.time, ranges=True),
+        rule(r"(\d{1,2})\s?h\s?([0-5]\d)?" + _END, made.french_time, ranges=True),
         rule(
-            rf"(-?)({money}|\b(?:{codes})\b)\s?({number})(?:\s?({many})\b)?{end}",
+            rf"(-?)({money}|\b(?:{codes})\b)\s?({number})(?:\s?({many})\b)?{_END}",
             made.money_before,
             ranges=True,
         ),
@@ -87,19 +86,19 @@ def rules(read: Reader) -> tuple[Rule, ...]:
             made.money_after,
             ranges=True,
         ),
-        rule(r"(\d+)(?:st|nd|rd|th|er|re|ère|e|ème|º|ª|°(?=\s+[a-zà-ÿ]))" + end, made.ordinal),
+        rule(r"(\d+)(?:st|nd|rd|th|er|re|ère|e|ème|º|ª|°(?=\s+[a-zà-ÿ]))" + _END, made.ordinal),
         exact(r"(\d{1,3})\.(?=\s+[^\W\d_])", made.german_ordinal),
-        exact(r"(1[1-9]|20)(\d)0s" + end, made.decade),
-        exact(r"(\d{1,3}):(\d{1,3})" + end, made.ratio),
+        exact(r"(1[1-9]|20)(\d)0s" + _END, made.decade),
+        exact(r"(\d{1,3}):(\d{1,3})" + _END, made.ratio),
         exact(rf"(-?)({number})\s?({units})(?![\w/²³]){dot}", made.unit, ranges=True),
         exact(r"([1-9]\d?)/([1-9]\d?)(?![\w/])", made.fraction),
-        exact(r"\d{4}(?:[ -]\d{4}){2,4}" + end, made.groups),
-        exact(r"\d+(?:-\d+){2,}" + end, made.groups),
-        exact(r"#\s?(\d+(?:-\d+)*)" + end, made.hash_code),
-        exact(r"\d+(?:\.\d+){2,}" + end, made.dotted_number),
-        rule(rf"(-?)({number})(?:(k)|\s({words})\b\.?)?{end}", made.number, ranges=True),
+        exact(r"\d{4}(?:[ -]\d{4}){2,4}" + _END, made.groups),
+        exact(r"\d+(?:-\d+){2,}" + _END, made.groups),
+        exact(r"#\s?(\d+(?:-\d+)*)" + _END, made.hash_code),
+        exact(r"\d+(?:\.\d+){2,}" + _END, made.dotted_number),
+        rule(rf"(-?)({number})(?:(k)|\s({words})\b\.?)?{_END}", made.number, ranges=True),
         exact(r"([~≈<>≤≥±½¼¾§])(?=\s?\d|[\s.,;:!?]|$)", made.sign),
-        exact(r"(?=[A-Z0-9-]*\d)[A-Z0-9]+(?:-[A-Z0-9]+)*" + end, made.alphanumeric),
+        exact(r"(?=[A-Z0-9-]*\d)[A-Z0-9]+(?:-[A-Z0-9]+)*" + _END, made.alphanumeric),
         rule(rf"({short})(?:\.(?!\w)|(?<=/o)\b|(?<=w/)|(?<=°))", made.abbreviation),
         exact(r"(?:[A-Z]\.){2,}", made.dotted),
         exact(r"\d+", made.digits),
