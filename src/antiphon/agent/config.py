@@ -156,7 +156,8 @@ class AgentConfig(Group):
     llm: ProviderChoice = Field(default=ProviderChoice(provider="auto"), description="The brain.")
     tts: ProviderChoice = Field(default=ProviderChoice(provider="flite"), description="The voice.")
     turn_detector: ProviderChoice | None = Field(
-        default=None, description="Judges by the sound of a pause whether the caller is done."
+        default=ProviderChoice(provider="prosody"),
+        description="Judges by the sound of a pause whether the caller is done; `null`: none.",
     )
     fallback: Fallback = Field(
         default_factory=Fallback, description="Providers that step in when one fails."

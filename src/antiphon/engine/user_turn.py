@@ -128,6 +128,8 @@ class UserTurn:
         self.phase = Phase.QUIET
         part = self._parts[-1]
         blip = part.needed > 0 and speech_at_ms - self._burst_ms < self._policy.blip_ms
+        # One that sounds when the turn was due is the caller going on, for all that is known.
+        blip = blip and speech_at_ms <= self.speech_end_ms + self._wait()
         self._finalize(part, needed=not blip)
         if blip:
             return
