@@ -268,6 +268,7 @@ def test_a_moment_is_never_shorter_than_the_usual_silence() -> None:
     ("question", "ms"),
     [
         ("What is your phone number?", 15_000),
+        ("What is your PIN?", 15_000),
         ("How do you spell your name?", 15_000),
         ("Which size would you like?", 10_000),
     ],

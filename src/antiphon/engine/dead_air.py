@@ -136,7 +136,7 @@ class DeadAir:
         if self.granted:
             return max(silence.hold_ms, silence.check_in_ms)
         expected = expected_after(floor.last_words, floor.language)
-        if expected in (Expected.DIGITS, Expected.SPELLING):
+        if expected in (Expected.DIGITS, Expected.CODE, Expected.SPELLING):
             return silence.check_in_ms * 3 // 2
         return silence.check_in_ms
 
