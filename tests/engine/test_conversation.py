@@ -687,7 +687,8 @@ def test_states_are_told_when_they_change_and_only_then() -> None:
 
 def test_a_deadline_that_does_not_move_on_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     call = Scenario()
-    monkeypatch.setattr(UserTurn, "due_ms", lambda turn: 0)
+    call.send(e.UserSpeechStarted(0, 0))
+    monkeypatch.setattr(UserTurn, "roll_ms", lambda turn: 0)
     with pytest.raises(IllegalEvent, match="no way forward"):
         call.send(e.DeadlineReached(0))
 

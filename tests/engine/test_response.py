@@ -17,7 +17,8 @@ def segment(
     *, whole: bool = True, words: tuple[Word, ...] = (), duration_ms: int = 1200
 ) -> Segment:
     made = Segment(TEXT, 0, Pace())
-    made.whole, made.words, made.duration_ms = whole, words, duration_ms
+    made.finish(words)
+    made.whole, made.duration_ms = whole, duration_ms
     return made
 
 
@@ -75,10 +76,8 @@ def response() -> Response:
         texts = words.split()
         each = 1200 // len(texts)
         made.add_audio(number, 1200, 1300)
-        made.segments[number].whole = True
-        made.segments[number].words = tuple(
-            Word(text, i * each, i * each + each) for i, text in enumerate(texts)
-        )
+        times = (Word(text, i * each, i * each + each) for i, text in enumerate(texts))
+        made.finish_segment(number, 1200, tuple(times))
     made.started_ms = 1400
     return made
 
@@ -186,3 +185,14 @@ def test_latency_parts_sum_to_the_whole_even_with_a_filler_first(
     parts = made.latency()
     assert sum(ms for _, ms in parts) == started_ms
     assert all(ms >= 0 for _, ms in parts)
+
+
+def test_a_segment_that_is_whole_twice_is_one_segment() -> None:
+    made = Response(1, 1, 1000, 800, Pace())
+    made.add_segment("one two", 1100)
+    made.add_segment("three", 1100)
+    made.finish_segment(0, 600, ())
+    made.finish_segment(0, 600, ())
+    assert made.voice_busy
+    made.finish_segment(1, 300, ())
+    assert not made.voice_busy

@@ -6,6 +6,8 @@ In `manual` mode the caller holds a key while speaking: voice activity then deci
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from antiphon.engine import events as e
 from antiphon.engine.agent_turn import AgentTurn
 from antiphon.engine.commands import (
@@ -24,9 +26,9 @@ from antiphon.engine.overlap import (
     Evidence,
     Judgement,
     Overlap,
+    asks_to_hold,
     is_echo,
     judge,
-    words_of,
 )
 from antiphon.engine.phrase import expected_after
 from antiphon.engine.preparation import Preparation
@@ -36,6 +38,7 @@ from antiphon.engine.voice_turn import VoiceTurn
 from antiphon.errors import IllegalEvent
 
 _MISHEARD_LIMIT = 3
+_AT = itemgetter(0)
 _NOT_THE_CALLER = ("echo", "own words", "far")
 _ECHO_ENDS_MS = 400
 """So long after the agent's last sound its echo is over."""
@@ -310,7 +313,7 @@ class CallerSide:
         else:
             self._misheard = 0
             self._silence.caller_answered()
-            self._silence.granted = _asks_to_hold(text, floor)
+            self._silence.granted = asks_to_hold(text, floor.language)
             floor.answered_text, floor.answered_end_ms = text, end_ms
             floor.history.add_user(turn_id, text)
             floor.out.append(ReportTurn(turn_id, text, "answered", source))
@@ -378,9 +381,12 @@ class CallerSide:
 
     # ---- deadlines -------------------------------------------------------------------------
 
-    def deadlines(self, due: list[Due]) -> None:
-        """Add when the caller's side wants to look again, why, and what happens then."""
+    def next_due(self) -> Due | None:
+        """When the caller's side wants to look again, why, and what happens then."""
         floor, user = self._floor, self._floor.user
+        if user.phase is Phase.IDLE and floor.overlap is Overlap.NONE:
+            return None
+        due: list[Due] = []
         if floor.response is None and (at_ms := user.due_ms()) is not None:
             due.append((at_ms, "end of turn", self._commit))
             self.preparation.deadline(due, at_ms)
@@ -389,9 +395,4 @@ class CallerSide:
         judgement = self._judge()
         if judgement is not None and judgement.again_ms is not None:
             due.append((judgement.again_ms, "overlap", self.decide_overlap))
-
-
-def _asks_to_hold(text: str, floor: Floor) -> bool:
-    """Whether the caller asked for a moment ("hold on")."""
-    said = " ".join(words_of(text))
-    return any(phrase in said for phrase in floor.language.hold)
+        return min(due, key=_AT, default=None)

@@ -12,7 +12,6 @@ What the caller does is decided in `caller_side`, what the agent says in `agent_
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import itemgetter
 from typing import Any
 
 from antiphon.engine import events as e
@@ -30,7 +29,6 @@ from antiphon.engine.voice_turn import VoiceTurn
 from antiphon.errors import IllegalEvent
 from antiphon.types import Message
 
-_AT = itemgetter(0)
 _SETTLE_LIMIT = 50
 """Deadlines that may fall due within one event; more means that one does not move on."""
 
@@ -40,6 +38,7 @@ class Conversation:
 
     __slots__ = (
         "_agent",
+        "_asked",
         "_caller",
         "_due",
         "_floor",
@@ -56,6 +55,7 @@ class Conversation:
         self._silence = DeadAir(floor, agent, voice)
         self._caller = caller = CallerSide(floor, agent, voice, self._silence)
         self._due: Due | None = None
+        self._asked = False  # whether the caller is there, at the last event
         self._last_state: tuple[UserState, AgentState] | None = None
         self._handlers: dict[type[e.Event], Callable[[Any], None]] = {
             e.CallStarted: self._on_call_started,
@@ -100,10 +100,12 @@ class Conversation:
             return []
         if not floor.started and not isinstance(event, e.CallStarted | e.CallEnded):
             raise IllegalEvent(f"{type(event).__name__} before CallStarted")
-        floor.now_ms = max(floor.now_ms, event.at_ms)
+        if event.at_ms > floor.now_ms:
+            floor.now_ms = event.at_ms
         self._handlers[type(event)](event)
         self._settle()
-        out, floor.out[:] = floor.out[:], []
+        out = floor.out[:]
+        floor.out.clear()
         return out
 
     @property
@@ -203,26 +205,27 @@ class Conversation:
         floor = self._floor
         if floor.ended or floor.ending or not floor.started:
             return None
-        due: list[Due] = []
-        self._caller.deadlines(due)
-        self._silence.deadlines(due)
-        return min(due, key=_AT)
+        return self._silence.next_due(self._caller.next_due())
 
     def _settle(self) -> None:
         """Do what is due by now, and tell when somebody's state changed."""
+        floor = self._floor
         for _ in range(_SETTLE_LIMIT):
-            if self._floor.overlap is not Overlap.NONE:
+            if floor.overlap is not Overlap.NONE:
                 self._caller.decide_overlap()
-            if self._floor.prepared is not None:
+            if floor.prepared is not None:
                 self._caller.preparation.check()
-            self._due = self._next_due()
-            if self._due is None or self._due[0] > self._floor.now_ms:
+            self._due = due = self._next_due()
+            if due is None or due[0] > floor.now_ms:
                 break
-            self._due[2]()
+            due[2]()
         else:
             raise IllegalEvent(f"no way forward from {self.deadline}")
-        check_legal(self._floor)
+        asked = self._silence.check_ins > 0
+        if not check_legal(floor) and asked is self._asked:
+            return  # as after the event before
+        self._asked = asked
         state = (self.user_state, self.agent_state)
-        if state != self._last_state and not self._floor.ended:
+        if state != self._last_state and not floor.ended:
             self._last_state = state
-            self._floor.out.append(ReportState(*state))
+            floor.out.append(ReportState(*state))

@@ -62,65 +62,72 @@ class DeadAir:
         """What was taken for the caller was the agent's own voice, or somebody far away."""
         self.check_ins, self._before = max(self.check_ins, self._before), 0
 
-    def deadlines(self, due: list[Due]) -> None:
-        """Add when the agent's side wants to look again, why, and what happens then."""
+    def next_due(self, due: Due | None) -> Due:
+        """The earliest of what is `due` on the caller's side and what the agent's side wants to
+        look at again: when, why, and what happens then."""
         for call_id, at_ms in self._agent.open_tools.items():
-            due.append((at_ms, "tool", partial(self._tool_timed_out, call_id)))
+            if due is None or at_ms < due[0]:
+                due = (at_ms, "tool", partial(self._tool_timed_out, call_id))
         floor, response = self._floor, self._floor.response
         over_ms = floor.started_ms + floor.policy.silence.max_call_ms
-        due.append((over_ms + _GOODBYE_MS, "longest call", self._call_too_long))
         if response is None:
             if floor.user.phase is Phase.IDLE:
-                self._idle_deadlines(due, over_ms)
+                due = _earlier(due, self._idle_due(over_ms))
         elif response.state is ResponseState.FLUSHING:
-            due.append((response.flushed_ms + _FLUSH_DEADLINE_MS, "flush", self._give_up_waiting))
+            at_ms = response.flushed_ms + _FLUSH_DEADLINE_MS
+            due = _earlier(due, (at_ms, "flush", self._give_up_waiting))
         else:
-            self._response_deadlines(response, due)
+            due = self._response_due(response, due)
+        if due is None or over_ms + _GOODBYE_MS < due[0]:
+            return (over_ms + _GOODBYE_MS, "longest call", self._call_too_long)
+        return due
 
-    def _response_deadlines(self, response: Response, due: list[Due]) -> None:
+    def _response_due(self, response: Response, due: Due | None) -> Due | None:
         policy, overlap = self._floor.policy.dead_air, self._floor.overlap
         if response.generating:
-            due.append((self._llm_due_ms(response), "LLM", self._agent.stalled))
-        if overlap in (Overlap.HELD, Overlap.PAUSED):
-            return
+            due = _earlier(due, (self._llm_due_ms(response), "LLM", self._agent.stalled))
+        if overlap is Overlap.HELD or overlap is Overlap.PAUSED:
+            return due
+        quiet_ms = response.quiet_from_ms
         if response.played_ms < response.audio_ms:
-            stuck_ms = max(response.quiet_from_ms, response.audio_from_ms)
-            stuck_ms += policy.playback_deadline_ms
+            at_ms = max(quiet_ms, response.audio_from_ms) + policy.playback_deadline_ms
             if response.stuck_at_ms != response.played_ms:
-                stuck_ms -= _STUCK_MS
-            due.append((stuck_ms, "playback", self._line_stuck))
-        elif response.voice_busy:
-            since_ms = max(response.voice_progress_ms, response.quiet_from_ms)
+                at_ms -= _STUCK_MS
+            return _earlier(due, (at_ms, "playback", self._line_stuck))
+        if response.voice_busy:
             wait_ms = policy.tts_deadline_ms
             if response.first_audio_ms is None and self._voice.has_another:
                 wait_ms = min(wait_ms, policy.tts_first_ms)
-            due.append((since_ms + wait_ms, "voice", self._agent.voice_failed))
-        elif response.synthesis_ended:
-            at_ms = response.quiet_from_ms + policy.playback_deadline_ms
-            due.append((at_ms, "playback end", self._give_up_waiting))
-        else:
-            first = response.signs_of_life == 0
-            wait_ms = policy.filler_ms if first else policy.progress_ms
-            at_ms = response.quiet_from_ms + wait_ms
-            committed_ms = response.committed_ms
-            grace_ms = max(min(committed_ms, at_ms) + _GRACE_MS, committed_ms + _LEAST_GRACE_MS)
-            at_ms = max(at_ms, grace_ms)
-            due.append((at_ms, "dead air", self._fill))
+            at_ms = max(response.voice_progress_ms, quiet_ms) + wait_ms
+            return _earlier(due, (at_ms, "voice", self._agent.voice_failed))
+        if response.synthesis_ended:
+            at_ms = quiet_ms + policy.playback_deadline_ms
+            return _earlier(due, (at_ms, "playback end", self._give_up_waiting))
+        return _earlier(due, (self._filler_ms(response), "dead air", self._fill))
 
-    def _idle_deadlines(self, due: list[Due], over_ms: int) -> None:
-        floor = self._floor
+    def _filler_ms(self, response: Response) -> int:
+        """When the agent says that it is working."""
+        policy = self._floor.policy.dead_air
+        wait_ms = policy.progress_ms if response.signs_of_life else policy.filler_ms
+        at_ms, committed_ms = response.quiet_from_ms + wait_ms, response.committed_ms
+        grace_ms = max(min(committed_ms, at_ms) + _GRACE_MS, committed_ms + _LEAST_GRACE_MS)
+        return max(at_ms, grace_ms)
+
+    def _idle_due(self, over_ms: int) -> Due:
+        floor, agent = self._floor, self._agent
         if self._voice.rest_end and not self._voice.rest:
-            due.append((floor.now_ms, "goodbye", self._hang_up))
-            return
-        due.append((over_ms, "longest call", self._say_too_long))
+            return (floor.now_ms, "goodbye", self._hang_up)
+        due: Due = (over_ms, "longest call", self._say_too_long)
         if self._voice.rest:
-            due.append((floor.now_ms, "rest of an answer", self._say_rest))
-        elif self._agent.to_say:
-            due.append((floor.now_ms, "own sentence", self._say_own))
-        elif self._agent.unreported:
-            due.append((floor.now_ms, "late tool", self._tell_late))
-        elif not self._agent.open_tools:
-            due.append((floor.idle_from_ms + self._patience_ms(), "silence", self._check_in))
+            return _earlier(due, (floor.now_ms, "rest of an answer", self._say_rest))
+        if agent.to_say:
+            return _earlier(due, (floor.now_ms, "own sentence", self._say_own))
+        if agent.unreported:
+            return _earlier(due, (floor.now_ms, "late tool", self._tell_late))
+        if not agent.open_tools:
+            at_ms = floor.idle_from_ms + self._patience_ms()
+            return _earlier(due, (at_ms, "silence", self._check_in))
+        return due
 
     def _llm_due_ms(self, response: Response) -> int:
         """When the LLM is given up: sooner for its first piece, where there is another one."""
@@ -204,3 +211,8 @@ class DeadAir:
 
     def _say_goodbye(self, reason: str) -> None:
         self._agent.say(self._floor.setup.phrases.goodbye, end_call=reason)
+
+
+def _earlier(due: Due | None, other: Due) -> Due:
+    """The one that comes first."""
+    return other if due is None or other[0] < due[0] else due

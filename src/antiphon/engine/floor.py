@@ -101,14 +101,17 @@ LEGAL: frozenset[tuple[Phase, ResponseState | None, Overlap]] = frozenset(
 )
 
 
-def check_legal(floor: Floor) -> None:
-    """Raise IllegalEvent when the joint state is not one of LEGAL."""
+def check_legal(floor: Floor) -> bool:
+    """Raise IllegalEvent when the joint state is not one of LEGAL; return whether it has changed
+    since it was checked last."""
+    phase, overlap, last = floor.user.phase, floor.overlap, floor.last_joint
     state = None if floor.response is None else floor.response.state
-    joint = (floor.user.phase, state, floor.overlap)
-    if joint == floor.last_joint:
-        return
+    if last is not None and last[0] is phase and last[1] is state and last[2] is overlap:
+        return False
+    joint = (phase, state, overlap)
     if joint not in LEGAL:
         raise IllegalEvent(
             f"joint state {floor.user.phase.value}, {state and state.value}, {floor.overlap.value}"
         )
     floor.last_joint = joint
+    return True

@@ -103,6 +103,12 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
+def asks_to_hold(text: str, language: Language) -> bool:
+    """Whether the caller asked for a moment ("hold on")."""
+    said = " ".join(words_of(text))
+    return any(phrase in said for phrase in language.hold)
+
+
 def judge(evidence: Evidence, policy: Interruption) -> Judgement:
     """Decide, from all that is known now."""
     text = evidence.text

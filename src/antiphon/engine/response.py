@@ -6,6 +6,7 @@ account (a filler, an apology) belongs to the step under way.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from enum import Enum
 
 from antiphon.engine.events import ToolRequested
@@ -48,15 +49,20 @@ class Pace:
 class Segment:
     """A piece of text given to the voice, and what is known about its audio."""
 
-    __slots__ = ("_pace", "duration_ms", "step", "text", "whole", "words", "written")
+    __slots__ = ("_middles", "_pace", "duration_ms", "step", "text", "whole", "written")
 
     def __init__(self, text: str, step: int, pace: Pace) -> None:
         self.text, self.step = plain(text), step
         self.written = self.text.split()
         self._pace = pace
-        self.words: tuple[Word, ...] = ()
+        self._middles: list[int] = []  # twice the middle of each word, where times are known
         self.duration_ms = 0
         self.whole = False
+
+    def finish(self, words: tuple[Word, ...]) -> None:
+        """Its audio is whole, and the times of its words are known."""
+        self.whole = True
+        self._middles = sorted(w.start_ms + w.end_ms for w in words)
 
     def heard(self, played_ms: int) -> list[str]:
         """Return the words heard when `played_ms` of the segment's audio have been played."""
@@ -69,9 +75,10 @@ class Segment:
             return len(written)
         if played_ms <= 0:
             return 0
-        if self.words:
-            count = sum(1 for w in self.words if w.start_ms + w.end_ms <= 2 * played_ms)
-            return round(count * len(written) / len(self.words))
+        middles = self._middles
+        if middles:
+            count = bisect_right(middles, 2 * played_ms)
+            return round(count * len(written) / len(middles))
         length_ms = self.duration_ms if self.whole else self._expected_ms()
         reach = len(self.text) * played_ms / length_ms
         count, position = 0, 0.0
@@ -105,6 +112,11 @@ class Response:
 
     __slots__ = (
         "_pace",
+        "_past",
+        "_past_ms",
+        "_past_words",
+        "_unvoiced",
+        "_words",
         "audio_from_ms",
         "audio_ms",
         "close_reason",
@@ -175,6 +187,9 @@ class Response:
         # Voice.
         self.voice = 0  # which one speaks
         self.segments: list[Segment] = []
+        self._words: list[str] = []  # of all segments
+        self._unvoiced = 0  # segments that are not whole
+        self._past = self._past_words = self._past_ms = 0  # segments heard to their end
         self.synthesis_ended = False
         self.voice_progress_ms = at_ms  # when the voice last gave a sign
         # Playback.
@@ -217,7 +232,7 @@ class Response:
     @property
     def voice_busy(self) -> bool:
         """Whether the voice still owes audio."""
-        return any(not s.whole for s in self.segments)
+        return self._unvoiced > 0
 
     @property
     def unfinished(self) -> bool:
@@ -233,7 +248,10 @@ class Response:
         """Note a segment given to the voice; return its id."""
         if not self.voice_busy:
             self.voice_progress_ms = at_ms
-        self.segments.append(Segment(text, self.step, self._pace))
+        segment = Segment(text, self.step, self._pace)
+        self.segments.append(segment)
+        self._unvoiced += 1
+        self._words += segment.written
         if self.first_segment_ms is None:
             self.first_segment_ms = at_ms
         return len(self.segments) - 1
@@ -241,7 +259,9 @@ class Response:
     def finish_segment(self, segment_id: int, duration_ms: int, words: tuple[Word, ...]) -> None:
         """Note that a segment is whole."""
         segment = self.segments[segment_id]
-        segment.whole, segment.words = True, words
+        if not segment.whole:
+            self._unvoiced -= 1
+        segment.finish(words)
         self._pace.note(segment.text, duration_ms)
 
     def add_audio(self, segment_id: int, duration_ms: int, at_ms: int) -> None:
@@ -257,7 +277,10 @@ class Response:
 
     def played(self, played_ms: int, at_ms: int) -> None:
         """Note how far playback is; it never goes back."""
-        self.played_ms = max(self.played_ms, min(played_ms, self.audio_ms))
+        if played_ms > self.audio_ms:
+            played_ms = self.audio_ms
+        if played_ms > self.played_ms:
+            self.played_ms = played_ms
         self.quiet_from_ms = at_ms
 
     def heard_steps(self) -> list[str]:
@@ -275,14 +298,23 @@ class Response:
 
     def heard_count(self) -> int:
         """How many words were heard of it in all."""
-        count, before_ms = 0, 0
-        if self.audible:
-            for segment in self.segments:
-                count += segment.heard_count(self.played_ms - before_ms)
-                if not segment.whole or self.played_ms < before_ms + segment.duration_ms:
-                    break
-                before_ms += segment.duration_ms
-        return count
+        if self.started_ms is None:
+            return 0
+        segments, played_ms = self.segments, self.played_ms
+        while self._past < len(segments):
+            segment = segments[self._past]
+            inside_ms = played_ms - self._past_ms
+            if not segment.whole or inside_ms < segment.duration_ms:
+                return self._past_words + segment.heard_count(inside_ms)
+            # What was heard to its end stays so: it is counted once.
+            self._past += 1
+            self._past_ms += segment.duration_ms
+            self._past_words += len(segment.written)
+        return self._past_words
+
+    def heard_since(self, count: int) -> list[str]:
+        """The words that were heard after the first `count`."""
+        return self._words[count : self.heard_count()]
 
     def heard(self) -> str:
         """What was heard of it in all."""
@@ -290,20 +322,18 @@ class Response:
 
     def unheard(self) -> str:
         """What was given to the voice and not heard."""
-        words = [word for segment in self.segments for word in segment.written]
-        return " ".join(words[self.heard_count() :])
+        return " ".join(self._words[self.heard_count() :])
 
     def last_words(self) -> str:
         """What was heard of it last, and what comes next: the words that may come back as echo."""
-        words = [word for segment in self.segments for word in segment.written]
         count = self.heard_count()
-        return " ".join(words[max(0, count - _LAST_WORDS) : count + _NEXT_WORDS])
+        return " ".join(self._words[max(0, count - _LAST_WORDS) : count + _NEXT_WORDS])
 
     def asked(self) -> bool:
         """Whether the caller has (nearly) heard a question at its end."""
         if self.working or not self.segments or not self.segments[-1].text.endswith("?"):
             return False
-        return sum(len(s.written) for s in self.segments) - self.heard_count() <= 2
+        return len(self._words) - self.heard_count() <= 2
 
     def latency(self) -> tuple[tuple[str, int], ...]:
         """From the end of speech to the first sound, in parts that sum to the whole."""

@@ -162,11 +162,10 @@ class VoiceTurn:
             self.close(response)
 
     def _report_heard(self, response: Response) -> None:
-        if response.heard_count() > response.reported_words:
-            words = response.heard().split()
-            text = " ".join(words[response.reported_words :])
-            response.reported_words = len(words)
-            self._floor.out.append(ReportHeard(response.response_id, text))
+        words = response.heard_since(response.reported_words)
+        if words:
+            response.reported_words += len(words)
+            self._floor.out.append(ReportHeard(response.response_id, " ".join(words)))
 
     # ---- the end of a response -------------------------------------------------------------
 
