@@ -29,6 +29,15 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def extras() -> dict[str, str]:
+    """Name -> version of every package that only an extra needs. They are pinned in pyproject.toml
+    itself, because nothing here installs them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    optional = project["project"]["optional-dependencies"]
+    listed = [Requirement(t) for name, one in optional.items() if name != "dev" for t in one]
+    return {normalized(one.name): str(one.specifier).removeprefix("==") for one in listed}
+
+
 def needed(*, dev: bool = True) -> dict[str, str]:
     """Name -> installed version of every package that the project, or its tests too, need.
 

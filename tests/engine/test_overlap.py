@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.engine.language import language_of
-from antiphon.engine.overlap import Decision, Evidence, Judgement, Overlap, is_echo, judge, words_of
+from antiphon.engine.language import language_of, words_of
+from antiphon.engine.overlap import Decision, Evidence, Judgement, Overlap, is_echo, judge
 from antiphon.engine.policy import Interruption
 
 POLICY = Interruption(

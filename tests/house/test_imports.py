@@ -26,7 +26,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "spoken": (*BASE, "engine.ssml"),
     "providers": (*BASE, "net", "audio"),
     "channels": (*BASE, "net", "audio"),
-    "agent": (*BASE, "engine.policy", *PROVIDERS, "providers.secret"),
+    "agent": (*BASE, "engine.policy", "engine.language", *PROVIDERS, "providers.secret"),
     "session": (*BASE, "engine", "audio", "observe", "agent", "spoken", *PROVIDERS, *CHANNELS),
     "bench": (*BASE, "engine", "audio", "observe", "agent", "session", *PROVIDERS, *CHANNELS),
     "server": (*BASE, "engine", "audio", "observe", "agent", "session", *PROVIDERS, "channels"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from antiphon.engine.overlap import words_of
+from antiphon.engine.language import words_of
 
 _LONGEST = 4
 """Words looked at: of the orders that differ, most differ in their last four words."""

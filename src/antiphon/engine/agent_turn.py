@@ -18,7 +18,8 @@ from antiphon.engine.commands import (
 )
 from antiphon.engine.floor import Floor
 from antiphon.engine.history import CUT_OFF, LATE_TOOL
-from antiphon.engine.overlap import Overlap, words_of
+from antiphon.engine.language import words_of
+from antiphon.engine.overlap import Overlap
 from antiphon.engine.response import Draft, Response, ResponseState
 from antiphon.engine.user_turn import Phase
 from antiphon.engine.voice_turn import VoiceTurn

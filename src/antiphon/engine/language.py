@@ -6,8 +6,16 @@ not a vocabulary of anybody's business. All are lower case; `phrase.py` says how
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, lower case, without punctuation."""
+    return _WORD.findall(text.lower())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
-from antiphon.engine.language import Language
+from antiphon.engine.language import Language, words_of
 from antiphon.engine.policy import Interruption
 
 
@@ -92,15 +92,9 @@ _TAIL_WORDS = 2
 _ANSWER_WORDS = 3
 """An answer in the words of the question ("the large one") is at most so long."""
 
-_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 _HUM = re.compile(r"[mhuna]+")
 _REPEATED = re.compile(r"(.)\1+")
 _DRAWN_OUT = re.compile(r"(.)\1\1+")
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a text, lower case, without punctuation."""
-    return _WORD.findall(text.lower())
 
 
 def asks_to_hold(text: str, language: Language) -> bool:

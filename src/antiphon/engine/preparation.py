@@ -5,7 +5,7 @@ from __future__ import annotations
 from antiphon.engine.agent_turn import AgentTurn
 from antiphon.engine.dead_air import Due
 from antiphon.engine.floor import Floor
-from antiphon.engine.overlap import words_of
+from antiphon.engine.language import words_of
 from antiphon.engine.user_turn import Phase
 
 _WORTH_IT_MS = 30
