@@ -26,7 +26,7 @@ def test_the_tables_and_the_scorer_s_input(tmp_path: Path) -> None:
     for text in (
         "End of turn", "eot.pause_inserted", "Interruptions", "bargein_without_echo",
         "bargein_with_echo", "vad.bargein start", "Stopped: interruption", "Lowered in",
-        "without words that had been said: 0", "Misses",
+        "without words that had been said: 0", "Misses", "Agent: cafe.yaml",
     ):  # fmt: skip
         assert text in output, text
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -44,6 +44,13 @@ def test_figures_as_json() -> None:
     assert figures["score"]["eot"]["never"] == 0
     assert "bargein" not in figures["score"]
     assert figures["measured"]["computing"]["audio_s"] == 5
+
+
+def test_an_agent_that_knows_nothing() -> None:
+    assert "Agent: nothing but defaults" in run(str(DATA), "--plain", "--limit", "1")
+    result = runner.invoke(app, ["bench", "turns", str(DATA), "--plain", "--stt", "embedded"])
+    assert result.exit_code != 0
+    assert "--plain is an agent without a file" in str(result.exception)
 
 
 def test_delay_against_cut_ins(monkeypatch: pytest.MonkeyPatch) -> None:

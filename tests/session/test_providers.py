@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import Any
 
 import pytest
@@ -121,6 +122,14 @@ async def test_the_agents_file_says_which_and_in_which_order(
     assert len(providers.llms) == loaded.setup.llms == 2
     assert len(providers.voices) == loaded.setup.voices == 2
     assert loaded.setup.detects_turns
+
+
+async def test_a_canceller_that_is_not_there_is_told_before_the_first_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "livekit", None)
+    with pytest.raises(UserFacingError, match=r"pip install 'antiphon\[aec\]'"):
+        await start_providers(agent(echo_cancel=True))
 
 
 async def test_a_provider_that_is_not_there_is_refused() -> None:

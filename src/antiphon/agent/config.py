@@ -159,6 +159,12 @@ class AgentConfig(Group):
         default=ProviderChoice(provider="prosody"),
         description="Judges by the sound of a pause whether the caller is done; `null`: none.",
     )
+    echo_cancel: bool = Field(
+        default=False,
+        strict=True,
+        description="Take the agent's voice out of the line; browsers and telephones do it "
+        "themselves. Needs `pip install 'antiphon[aec]'`.",
+    )
     fallback: Fallback = Field(
         default_factory=Fallback, description="Providers that step in when one fails."
     )

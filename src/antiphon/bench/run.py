@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from antiphon.agent.config import AgentConfig
-from antiphon.agent.default import default_agent
 from antiphon.agent.load import LoadedAgent, load_agent
 from antiphon.bench.items import Item
 from antiphon.bench.loop import StreamLoop
@@ -32,10 +31,9 @@ _PATIENCE = ("min_ms", "unknown_ms", "max_ms")
 class Plan:
     """How items are played.
 
-    `agent` is its file, None an agent with nothing but defaults (with a real recogniser the cafe,
-    whose words it knows); `embedded` asks for its recogniser instead of the items' own words;
-    `patience` multiplies the waits for the end of a turn, within their ranges; `traces` is a folder
-    for the records of the calls.
+    `agent` is its file, None an agent with nothing but defaults; `embedded` asks for its recogniser
+    instead of the items' own words; `patience` multiplies the waits for the end of a turn, within
+    their ranges; `traces` is a folder for the records of the calls.
     """
 
     agent: Path | None = None
@@ -105,8 +103,6 @@ def _loop(plan: Plan) -> StreamLoop:
 def _agent(plan: Plan) -> LoadedAgent:
     if plan.agent is not None:
         return load_agent(plan.agent)
-    if plan.embedded:
-        return load_agent(default_agent())
     return LoadedAgent(Path("bench.yaml"), AgentConfig(name="bench"), AgentHints(), ())
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from antiphon.agent.default import default_agent
 from antiphon.bench.items import SETS, Item, read_items
 from antiphon.bench.measure import Miss, decisions, measure, misses
 from antiphon.bench.play import Outcome
@@ -37,8 +38,14 @@ class Words(StrEnum):
 def turns(
     folder: Annotated[Path, typer.Argument(help="The benchmark: a folder with eot.jsonl etc.")],
     agent: Annotated[
-        Path | None, typer.Option(help="The agent's file: its timing, detectors, recogniser.")
+        Path | None,
+        typer.Option(
+            help="The agent's file: its timing, detectors, recogniser, flow. By default the cafe."
+        ),
     ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="An agent with nothing but defaults: it knows no words.")
+    ] = False,
     stt: Annotated[
         Words,
         typer.Option(help="The items' own words as they are said, or the agent's recogniser."),
@@ -67,7 +74,10 @@ def turns(
     Times are those of the stream, and what computing costs is charged to them.
     """
     items = _limited(read_items(folder, [name for name in only.split(",") if name]), limit)
-    plan = Plan(agent, stt is Words.EMBEDDED, traces=traces)
+    if plain and (agent is not None or stt is Words.EMBEDDED):
+        raise UserFacingError("--plain is an agent without a file and without a recogniser")
+    file = None if plain else agent or default_agent()
+    plan = Plan(file, stt is Words.EMBEDDED, traces=traces)
     if sweep:
         _sweep([item for item in items if item.kind.startswith("eot")], plan, processes)
         return
@@ -80,6 +90,7 @@ def turns(
         print(json.dumps({"score": table, "measured": more}))
         return
     console = Console()
+    console.print(f"Agent: {'nothing but defaults' if file is None else file.name}\n")
     for part in _tables(table, more):
         console.print(part, "", highlight=False)
     if show_misses:

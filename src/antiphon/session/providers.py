@@ -9,10 +9,12 @@ from typing import Any
 
 from antiphon.agent.config import ProviderChoice
 from antiphon.agent.load import LoadedAgent
+from antiphon.audio.canceller import EchoCanceller
 from antiphon.errors import ProviderError
 from antiphon.providers import registry
 from antiphon.providers.base import Llm, Stt, Tts, TurnDetector, Vad
 from antiphon.spoken.text import prepare
+from antiphon.types import INPUT_RATE_HZ
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,8 @@ class Providers:
 async def start_providers(agent: LoadedAgent) -> Providers:
     """Make and start what the agent's file names. Raises like `Providers.start`."""
     config = agent.config
+    if config.echo_cancel:
+        EchoCanceller(INPUT_RATE_HZ)  # what is missing for it is said now, not in a call
 
     def make(kind: registry.Kind, choice: ProviderChoice) -> Any:
         return registry.make(kind, choice.provider, choice.options, agent.hints)

@@ -16,6 +16,7 @@ from typing import Any
 
 from antiphon.agent.load import LoadedAgent
 from antiphon.agent.prompt import system_message
+from antiphon.audio.canceller import EchoCanceller
 from antiphon.channels.base import Call
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
@@ -185,7 +186,9 @@ class Session:
             # The engine is told once the line is open; the call goes on by text.
             self._stt_problem = str(error)
         vad = self._providers.vad.open()
-        self._listener = Listener(vad, self._stt, self._clock.now_ms, self._hear)
+        cancels = self._agent.config.echo_cancel
+        canceller = EchoCanceller(self.output_rate_hz) if cancels else None
+        self._listener = Listener(vad, self._stt, self._clock.now_ms, self._hear, canceller)
 
     async def run(self) -> None:
         """Until the call is over and everything of it is closed."""
