@@ -129,6 +129,8 @@ class AgentTurn:
         self.unreported = ""  # it was shown all that there is
         response.committed_ms, response.speech_end_ms = floor.now_ms, speech_end_ms
         response.quiet_from_ms = speech_end_ms
+        # The clock may have stepped while nobody waited for the LLM.
+        response.progress_ms = floor.now_ms
         self._enter(response)
         floor.history.add_step(response.response_id)
         floor.history.add_text(response.response_id, draft.written)
