@@ -55,9 +55,10 @@ class NothingAfterFlush(Promise):
 
 class HistoryIsWhatWasHeard(Promise):
     """History says what the caller heard, to within one word; in a segment whose times are not
-    known yet, because the voice broke off or is still at it, to within two. An answer cut in the
-    middle of what the LLM wrote is marked. What was told piece by piece agrees to within one word.
-    Nothing else that an LLM wrote is in it."""
+    known yet, because the voice broke off or is still at it, to within two and one in
+    eight: how long it would have become is a guess. An answer cut in the middle of what the LLM
+    wrote is marked. What was told piece by piece agrees to within one word. Nothing else that an
+    LLM wrote is in it."""
 
     name = "2 history is what was heard"
     __slots__ = ("_cut", "_heard", "_reported", "_steps")
@@ -131,7 +132,7 @@ class HistoryIsWhatWasHeard(Promise):
             cut_inside = now_ms < speech.start_ms + speech.duration_ms
             whole = speech.done_ms == speech.duration_ms
             if cut_inside and not whole:
-                slack = _BROKEN_OFF_WORDS
+                slack = _BROKEN_OFF_WORDS + len(speech.words) // 8
         if heard != spoken[: len(heard)]:
             self.fail(f"response {response_id}: heard {heard}, but spoken was {spoken}")
         if not least - slack <= len(heard) <= most + slack:
@@ -215,10 +216,11 @@ class OneSpeaks(Promise):
 
 class FailureIsHonest(Promise):
     """The agent says that it failed only when something did, and hangs up for a dead line or a lost
-    voice only when they are. What a broken voice left unsaid may be said again."""
+    voice only when they are. What a broken voice left unsaid may be said again. Where there is
+    another LLM or voice, that one is tried next."""
 
     name = "6 an honest failure"
-    __slots__ = ("_again", "_generated", "_sentences")
+    __slots__ = ("_again", "_asked", "_failed_voice", "_generated", "_sentences", "_voices")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -226,11 +228,15 @@ class FailureIsHonest(Promise):
         self._sentences = (phrases.llm_failed[:20], phrases.llm_gone[:20])
         self._generated: set[int] = set()
         self._again = False
+        self._asked = (0, 0, 0)  # newest generation: response, LLM, generations finished before
+        self._voices: dict[int, int] = {}  # which one speaks a response
+        self._failed_voice: int | None = None
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
         return {
-            c.StartGeneration: lambda command: self._generated.add(command.response_id),
+            c.StartGeneration: self._on_generation,
             c.SynthesizeText: self._on_segment,
+            c.ReportResponse: self._on_response,
             c.EndCall: self._on_end,
         }
 
@@ -241,7 +247,23 @@ class FailureIsHonest(Promise):
         if command.reason == "the voice failed" and not world.tts.doubted:
             self.fail("the voice was given up, and nothing was wrong with it")
 
+    def _on_generation(self, command: c.StartGeneration) -> None:
+        response_id, llm = command.response_id, command.attempt
+        self._generated.add(response_id)
+        asked = (response_id, llm, self.world.llm.finished.get(response_id, 0))
+        if asked == self._asked and self.world.setup.llms > 1:
+            self.fail(f"LLM {llm} failed, and is asked again though there is another one")
+        self._asked = asked
+
+    def _on_response(self, command: c.ReportResponse) -> None:
+        if command.status == "failed" and command.reason == "voice":
+            self._failed_voice = self._voices.get(command.response_id)
+
     def _on_segment(self, command: c.SynthesizeText) -> None:
+        self._voices[command.response_id] = command.voice
+        if command.voice == self._failed_voice and self.world.setup.voices > 1:
+            self.fail(f"voice {command.voice} failed, and speaks again though there is another one")
+        self._failed_voice = None
         if not command.text.startswith(self._sentences):
             return
         response_id = command.response_id
