@@ -27,11 +27,12 @@ _APART_MS = 5000
 class Clock:
     """Steps. `stepped_ms` is how much of the call's time nobody has lived through."""
 
-    __slots__ = ("_rng", "_world", "stepped_ms")
+    __slots__ = ("_rng", "_world", "newest_ms", "stepped_ms")
 
     def __init__(self, world: World, rng: Random) -> None:
         self._world, self._rng = world, rng
         self.stepped_ms = 0
+        self.newest_ms = -1_000_000  # when it stepped last
         if world.faults.clock:
             first_ms = between(rng, 500, _WITHIN_MS)
             world.after(first_ms, self._step, None)
@@ -43,6 +44,7 @@ class Clock:
             ms = between(self._rng, _SHORTEST_MS, _LONGEST_MS)
             self.stepped_ms += ms
             self._world.step(ms)
+            self.newest_ms = self._world.now_ms
 
     def date(self, event: Event) -> Event:
         """The event as the session's clock dates it."""

@@ -45,7 +45,7 @@ class Crash:
         if world.ended_ms is not None or world.promises.ending:
             return
         if len(world.trace) < self._dies_at:
-            world.after(1, self._look, None)
+            world.after(world.next_ms(), self._look, None)
             return
         world.die()
         self.down = True

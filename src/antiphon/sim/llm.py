@@ -21,6 +21,7 @@ from antiphon.sim.plan import between
 if TYPE_CHECKING:
     from antiphon.sim.world import World
 
+_OUTDATED_MS = 100
 _LLM_SOURCE, _TOOL_SOURCE = 2, 3
 _SENTENCES = (
     "Certainly, I can do that for you.",
@@ -84,6 +85,9 @@ class Llm:
         response_id = command.response_id
         generation = _Generation(response_id, self._script(response_id, command.attempt))
         self._current = generation
+        if self._world.now_ms - self._world.clock.newest_ms < _OUTDATED_MS:
+            self.excused.add(response_id)  # begun by an event from before the clock went ahead
+        self._newest.pop(response_id, None)
         self._newest[response_id] = generation
         self._advance(generation)
 
@@ -99,8 +103,8 @@ class Llm:
 
     def step(self) -> None:
         """The clock has gone ahead: to who looks at it the LLM has been slow."""
-        if self._current is not None:
-            self.excused.add(self._current.response_id)
+        if self._newest:  # its last events may still be on their way
+            self.excused.add(next(reversed(self._newest)))
 
     def close(self) -> None:
         """The call is over."""

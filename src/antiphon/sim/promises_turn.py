@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.commands import AgentState
+from antiphon.sim.clock import BACK_MS
 from antiphon.sim.plan import means_something
 from antiphon.sim.promise import Promise
 
@@ -256,7 +257,7 @@ class NoDeadAir(Promise):
     silent for long."""
 
     name = "6 no dead air"
-    __slots__ = ("_interrupted", "_opened_ms", "_waiting_ms")
+    __slots__ = ("_dated_back_ms", "_interrupted", "_opened_ms", "_waiting_ms")
 
     _ANSWER_MS = 3000
     _REPLACED_MS = 800
@@ -267,6 +268,8 @@ class NoDeadAir(Promise):
         super().__init__(world)
         self._waiting_ms: int | None = None  # since when the caller waits to be answered
         self._opened_ms: dict[int, int] = {}
+        # To an engine whose clock goes back the turn was over so much sooner.
+        self._dated_back_ms = BACK_MS if world.faults.clock else 0
         self._interrupted = False  # an answer, by the death of the process
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
@@ -308,7 +311,8 @@ class NoDeadAir(Promise):
 
     def _on_started(self, event: e.PlaybackStarted) -> None:
         since_ms = self._waiting_ms
-        if since_ms is None or self._opened_ms.get(event.response_id, 0) < since_ms:
+        opened_ms = self._opened_ms.get(event.response_id, 0) + self._dated_back_ms
+        if since_ms is None or opened_ms < since_ms:
             return
         self._check(self.world.player.quiet_until_ms)
         self._waiting_ms = None
@@ -317,9 +321,11 @@ class NoDeadAir(Promise):
         world = self.world
         if world.player.playing or world.player.dead or world.promises.ending:
             return
-        # What is said to an agent that is heard to its end is answered after that.
         if not world.promises.is_protected:
             self._check(world.now_ms)
+        elif self._waiting_ms is not None and self._waiting_ms > self._newest_ms():
+            # What is said to an agent that is heard to its end is answered after that.
+            self._waiting_ms = world.now_ms
         silent_ms = world.now_ms - max(world.promises.quiet_from_ms, self._newest_ms())
         busy = world.engine.agent_state is not AgentState.LISTENING
         if busy and silent_ms > self._WITHIN_MS and not world.vad.speaking:

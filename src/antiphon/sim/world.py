@@ -164,6 +164,10 @@ class World:
         self._order += 1
         heapq.heappush(self._queue, (self.now_ms + delay_ms, self._order, action, argument))
 
+    def next_ms(self) -> int:
+        """How long until somebody does something."""
+        return self._queue[0][0] - self.now_ms
+
     def _sender(self) -> Callable[..., None]:
         if self.faults.reordering:
             return self._send_late
