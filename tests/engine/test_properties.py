@@ -12,7 +12,15 @@ from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.commands import AgentState, UserState
 from antiphon.engine.conversation import Conversation
-from antiphon.engine.policy import DeadAir, Endpointing, Interruption, Setup, Silence, TurnPolicy
+from antiphon.engine.policy import (
+    DeadAir,
+    Endpointing,
+    Interruption,
+    Setup,
+    Silence,
+    Speculation,
+    TurnPolicy,
+)
 from antiphon.errors import IllegalEvent
 from antiphon.types import Word
 
@@ -51,6 +59,12 @@ EVENTS: st.SearchStrategy[tuple[Any, ...]] = st.one_of(
     st.tuples(st.just(e.PlaybackProgressed), IDS, DURATIONS),
     st.tuples(st.just(e.PlaybackEnded), IDS, DURATIONS),
     st.tuples(st.just(e.PlaybackFlushed), IDS, DURATIONS),
+    st.tuples(st.just(e.TurnPredicted), st.integers(0, 300), st.floats(0, 1)),
+    st.tuples(st.just(e.TurnSignalled), IDS, st.sampled_from(["eager", "resumed", "final"])),
+    st.tuples(st.just(e.SpeechMeasured), st.floats(-70, 0), st.floats(0, 1)),
+    st.tuples(st.just(e.TalkKeyMoved), st.booleans()),
+    st.tuples(st.just(e.KeyPressed), st.sampled_from(["1", "7", "*", "#"])),
+    st.tuples(st.just(e.CallRestored)),
 )
 STEPS = st.lists(st.tuples(st.integers(0, 3000), EVENTS), max_size=60)
 SETUPS = st.builds(
@@ -59,20 +73,33 @@ SETUPS = st.builds(
     greeting_protected=st.booleans(),
     policy=st.builds(
         TurnPolicy,
-        endpointing=st.builds(Endpointing, max_utterance_ms=st.sampled_from([5000, 30_000])),
-        interruption=st.builds(Interruption, pause_ms=st.sampled_from([0, 300, 3000])),
+        endpointing=st.builds(
+            Endpointing,
+            mode=st.sampled_from(["automatic", "stt", "manual"]),
+            max_utterance_ms=st.sampled_from([5000, 30_000]),
+        ),
+        speculation=st.builds(Speculation, prepare=st.sampled_from(["nothing", "text", "voice"])),
+        interruption=st.builds(
+            Interruption,
+            pause_ms=st.sampled_from([0, 300, 3000]),
+            speech=st.sampled_from(["interruptible", "patient", "protected"]),
+        ),
         dead_air=st.builds(
             DeadAir, tool_rounds=st.integers(1, 3), filler_ms=st.sampled_from([200, 1600])
         ),
         silence=st.builds(Silence, check_ins=st.integers(0, 2), max_call_ms=st.just(60_000)),
     ),
+    llms=st.integers(1, 2),
+    voices=st.integers(1, 2),
+    detects_turns=st.booleans(),
 )
 
 
 def event_of(drawn: tuple[Any, ...], at_ms: int) -> e.Event:
     cls, *rest = drawn
-    if cls in (e.UserSpeechStarted, e.UserSpeechStopped):
-        return cls(at_ms, max(0, at_ms - rest[0]))  # type: ignore[no-any-return]
+    if cls in (e.UserSpeechStarted, e.UserSpeechStopped, e.TurnPredicted):
+        ago_ms, *more = rest
+        return cls(at_ms, max(0, at_ms - ago_ms), *more)  # type: ignore[no-any-return]
     return cls(at_ms, *rest)  # type: ignore[no-any-return]
 
 
@@ -130,7 +157,9 @@ def test_only_illegal_events_raise_and_there_is_always_a_way_out(
         if driver.illegal:
             return
     if driver.engine.user_state is UserState.SPEAKING and not driver.ended:
-        driver.feed(e.UserSpeechStopped(driver.now_ms, driver.now_ms))
+        manual = setup.policy.endpointing.mode == "manual"
+        stopped = e.UserSpeechStopped(driver.now_ms, driver.now_ms)
+        driver.feed(e.TalkKeyMoved(driver.now_ms, held=False) if manual else stopped)
     rested = False
     for _ in range(120):
         driver.wait(driver.now_ms + 1000)
