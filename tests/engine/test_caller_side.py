@@ -306,9 +306,10 @@ def test_a_star_is_a_key_like_any_other() -> None:
 
 def test_the_hash_key_alone_is_nothing() -> None:
     call = Scenario()
+    call.says("tell me")
     call.presses("#")
-    assert call.outcomes == [("", "noise")]
-    assert call.all(c.ReportResponse) == []
+    assert call.outcomes == [("tell me", "answered")]
+    assert call.all(c.CancelGeneration) == []
 
 
 def test_the_time_between_keys_is_the_agents_own() -> None:

@@ -33,7 +33,7 @@ from antiphon.engine.overlap import (
 from antiphon.engine.phrase import expected_after
 from antiphon.engine.preparation import Preparation
 from antiphon.engine.response import Response, ResponseState
-from antiphon.engine.user_turn import Phase
+from antiphon.engine.user_turn import END_OF_KEYS, Phase
 from antiphon.engine.voice_turn import VoiceTurn
 from antiphon.errors import IllegalEvent
 
@@ -189,6 +189,8 @@ class CallerSide:
 
     def on_key(self, event: e.KeyPressed) -> None:
         """A key of the telephone."""
+        if event.key == END_OF_KEYS and self._floor.user.phase is Phase.IDLE:
+            return  # it ends nothing: the keys before it are answered already
         self._floor.user.pressed(event.key, self._floor.now_ms)
         self._silence.caller_acted()
         self._interrupt("key")

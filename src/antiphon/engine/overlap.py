@@ -87,8 +87,8 @@ _GARBLED = 0.6
 _DOUBTED_WORDS = 2
 """So many words may be made of the agent's own voice, or of somebody's in the background, before
 the recogniser has heard it all."""
-_TAIL_WORDS = 2
-"""So many words after the agent's are somebody else's."""
+_OTHER_WORDS = 2
+"""So many words before or after the agent's are somebody else's."""
 _ANSWER_WORDS = 3
 """An answer in the words of the question ("the large one") is at most so long."""
 
@@ -190,22 +190,24 @@ def is_echo(text: str, spoken: str, *, garbled: bool) -> bool:
 @lru_cache(maxsize=256)
 def _follow(words: tuple[str, ...], spoken: str, needed: float) -> bool:
     """Whether so many of the words follow each other, nearly, in the agent's words. What a
-    recogniser garbles is scattered: several words at the end that the agent has not said are
-    the caller's."""
+    recogniser garbles is scattered: several words before or after those of the agent are the
+    caller's."""
     theirs, ours = _spoken_words(spoken), set(words)
     if sum(word in theirs for word in words) < needed:
         return False
     skipped = _SKIPPED if len(words) > _ANSWER_WORDS else 0
     for start in [at for at, word in enumerate(theirs) if word in ours]:
-        at, count, tail = start, 0, 0
+        at, count, before, after = start, 0, 0, 0
         for word in words:
             window = theirs[at : at + 1 + (skipped if count else 0)]
             if word in window:
                 at += window.index(word) + 1
-                count, tail = count + 1, 0
+                count, after = count + 1, 0
+            elif count:
+                after += 1
             else:
-                tail += 1
-        if count >= needed and tail < _TAIL_WORDS:
+                before += 1
+        if count >= needed and max(before, after) < _OTHER_WORDS:
             return True
     return False
 

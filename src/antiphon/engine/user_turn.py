@@ -23,7 +23,7 @@ from antiphon.engine.policy import Endpointing
 
 _PAUSES = 8
 """Pauses remembered: what a caller's habit is judged by."""
-_END_OF_KEYS = "#"
+END_OF_KEYS = "#"
 
 
 class Phase(Enum):
@@ -198,7 +198,7 @@ class UserTurn:
             self.source = "keys"
             self._add_final_part("", at_ms)
         self.speech_end_ms = at_ms
-        ended = key == _END_OF_KEYS
+        ended = key == END_OF_KEYS
         self._keys_due_ms = at_ms if ended else at_ms + self._policy.keys_ms
         if not ended:
             part = next(p for p in reversed(self._parts) if not p.utterance_id)
