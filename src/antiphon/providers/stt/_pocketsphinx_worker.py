@@ -9,6 +9,11 @@ runs its second pass; should the caller speak on, the audio kept is decoded agai
 twenty times the speed of speech. An utterance longer than `FREEZE_MS` is frozen at its next
 final, and at the latest after `WINDOW_MS`: its words stay as they are, its audio is dropped.
 So a monologue costs bounded memory, and about 0.1 core while it lasts.
+
+The first words of an utterance decide whether it interrupts the agent, and the decoder makes words
+of breaths and of voices in the background, too. So they are told only once they are *checked*: the
+second pass finds them as well, with a posterior that a final would need. Its price is that the
+audio is decoded again from the start; once two words were found, the rest is taken as it comes.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ import socket
 import sys
 from collections import deque
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +41,11 @@ SLICE_BYTES = 200 * wire.BYTES_PER_MS
 """Audio decoded before other calls get their turn: about 10 ms of work."""
 PARTIAL_BYTES = 100 * wire.BYTES_PER_MS
 """New audio that makes a new partial worthwhile."""
+YOUNG_BYTES = 1300 * wire.BYTES_PER_MS
+"""Up to here, lead included, every partial is checked; later ones at half as much audio again each,
+as what was not understood by now is seldom understood later."""
+TRUSTED_WORDS = 2
+"""So many checked words, and the utterance is one that we understand."""
 RESUME_BYTES = 400 * wire.BYTES_PER_MS
 """Audio after a final before it is decoded again: after most finals comes only silence."""
 FREEZE_MS = 12_000
@@ -59,6 +70,8 @@ class Utterance:
     resting: bool = False
     shown: str = ""
     shown_at: int = 0
+    checked_at: int = 0
+    trusted: bool = False
     frozen_ms: int = 0
 
     def has_work(self) -> bool:
@@ -224,6 +237,10 @@ class Worker:
     def _partial(self, utterance: Utterance) -> None:
         hypothesis = utterance.decoder.hyp()
         text = hypothesis.hypstr if hypothesis else ""
+        if text and not utterance.trusted:
+            if YOUNG_BYTES < utterance.decoded < utterance.checked_at * 3 // 2:
+                return
+            text = self._checked(utterance, text)
         if text != utterance.shown:
             utterance.shown = text
             self._tell(
@@ -234,7 +251,19 @@ class Worker:
                 complete=completeness(text.split(), self._ends),
             )
 
-    def _end(self, utterance: Utterance) -> tuple[str, float, list[tuple[str, int, int, float]]]:
+    def _checked(self, utterance: Utterance, text: str) -> str:
+        """The words of a partial that the second pass has found, too."""
+        utterance.checked_at = utterance.decoded
+        again, _, _ = self._end(utterance, learns=False)
+        self._give_decoder(utterance)
+        utterance.shown_at = utterance.checked_at
+        words = common_words(text.split(), again.split())
+        utterance.trusted = len(words) >= TRUSTED_WORDS
+        return " ".join(words)
+
+    def _end(
+        self, utterance: Utterance, *, learns: bool = True
+    ) -> tuple[str, float, list[tuple[str, int, int, float]]]:
         """Finish the decoder's utterance: text, confidence, words."""
         decoder = utterance.decoder
         decoder.end_utt()
@@ -246,7 +275,7 @@ class Worker:
             start = utterance.frozen_ms + part.start_frame * FRAME_MS
             end = utterance.frozen_ms + (part.end_frame + 1) * FRAME_MS
             words.append((word, start, end, round(min(1.0, part.prob), 4)))
-        if words:
+        if words and learns:
             self._learn_mean(utterance)
         self._take_decoder(utterance, ended=True)
         confidence = sum(w[3] for w in words) / len(words) if words else 0.0
@@ -266,6 +295,7 @@ class Worker:
         revision, utterance.revision = utterance.revision, None
         text, confidence, words = self._end(utterance)
         utterance.final_at, utterance.resting = len(utterance.audio), True
+        utterance.trusted |= len(words) >= TRUSTED_WORDS
         self._tell(
             type="final",
             stream=utterance.stream,
@@ -289,9 +319,15 @@ class Worker:
         )
         del utterance.audio[:size]
         utterance.frozen_ms += size // wire.BYTES_PER_MS
-        utterance.decoded = utterance.final_at = utterance.shown_at = 0
+        utterance.decoded = utterance.final_at = utterance.shown_at = utterance.checked_at = 0
         utterance.shown = ""
         utterance.resting = True
+
+
+def common_words(one: list[str], other: list[str]) -> list[str]:
+    """The words that both have, in their order."""
+    blocks = SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
+    return [word for block in blocks for word in one[block.a : block.a + block.size]]
 
 
 def main() -> None:
