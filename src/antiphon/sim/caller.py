@@ -161,8 +161,11 @@ class Caller:
         else:
             self.act_done = True
             self._intend(self.plan.patience_ms)
-            wait_ms = 0 if act.keys[at] == "#" else world.setup.policy.endpointing.keys_ms
-            world.after(wait_ms, self._pressed, (world.now_ms, act.keys))
+            keys_ms = world.setup.policy.endpointing.keys_ms
+            ended = act.keys[at] == "#"
+            if not ended or world.now_ms - self._key_ms < keys_ms:  # else it ends nothing any more
+                wait_ms = 0 if ended else keys_ms
+                world.after(wait_ms, self._pressed, (world.now_ms, act.keys))
         self.quiet_from_ms = self._key_ms = world.now_ms
         world.send(KeyPressed(world.now_ms, act.keys[at]))
 

@@ -123,4 +123,4 @@ class PreparedIsUnheard(Promise):
 def _plain(text: str) -> list[str]:
     """The words, case and punctuation aside."""
     kept = (char if char.isalnum() or char in "'-" else " " for char in text.casefold())
-    return "".join(kept).split()
+    return [word for word in "".join(kept).split() if any(map(str.isalnum, word))]

@@ -136,6 +136,8 @@ class TurnsAreAnswered(Promise):
 
     def _find_keys(self, command: c.ReportTurn, before: str) -> None:
         """Keys become part of a turn in the order in which they were pressed."""
+        if command.source != "keys" and not self._keys:
+            return  # digits may be spoken, too
         for word in command.text[len(before) :].split():
             if _KEYS.issuperset(word):
                 if not self._keys.startswith(word):
