@@ -41,9 +41,11 @@ SLICE_BYTES = 200 * wire.BYTES_PER_MS
 """Audio decoded before other calls get their turn: about 10 ms of work."""
 PARTIAL_BYTES = 100 * wire.BYTES_PER_MS
 """New audio that makes a new partial worthwhile."""
-YOUNG_BYTES = 1300 * wire.BYTES_PER_MS
-"""Up to here, lead included, every partial is checked; later ones at half as much audio again each,
-as what was not understood by now is seldom understood later."""
+YOUNG_BYTES = 2000 * wire.BYTES_PER_MS
+"""Up to here, lead included, every new partial is checked; later ones at half as much audio again
+each, as what was not understood by now is seldom understood later."""
+SAME_BYTES = 250 * wire.BYTES_PER_MS
+"""New audio that makes it worthwhile to check the same words again."""
 TRUSTED_WORDS = 2
 """So many checked words, and the utterance is one that we understand."""
 RESUME_BYTES = 400 * wire.BYTES_PER_MS
@@ -70,6 +72,7 @@ class Utterance:
     resting: bool = False
     shown: str = ""
     shown_at: int = 0
+    checked: str = ""
     checked_at: int = 0
     trusted: bool = False
     frozen_ms: int = 0
@@ -238,7 +241,7 @@ class Worker:
         hypothesis = utterance.decoder.hyp()
         text = hypothesis.hypstr if hypothesis else ""
         if text and not utterance.trusted:
-            if YOUNG_BYTES < utterance.decoded < utterance.checked_at * 3 // 2:
+            if not self._check_is_due(utterance, text):
                 return
             text = self._checked(utterance, text)
         if text != utterance.shown:
@@ -251,9 +254,15 @@ class Worker:
                 complete=completeness(text.split(), self._ends),
             )
 
+    def _check_is_due(self, utterance: Utterance, text: str) -> bool:
+        new = utterance.decoded - utterance.checked_at
+        if utterance.decoded > YOUNG_BYTES:
+            return new >= utterance.checked_at // 2
+        return text != utterance.checked or new >= SAME_BYTES
+
     def _checked(self, utterance: Utterance, text: str) -> str:
         """The words of a partial that the second pass has found, too."""
-        utterance.checked_at = utterance.decoded
+        utterance.checked, utterance.checked_at = text, utterance.decoded
         again, _, _ = self._end(utterance, learns=False)
         self._give_decoder(utterance)
         utterance.shown_at = utterance.checked_at
