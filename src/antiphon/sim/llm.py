@@ -37,6 +37,7 @@ _SENTENCES = (
     "- First, the weather is fine; second, the train is late.\n",
     "The order with number 40-17 was sent yesterday and should be with you soon.",
 )
+_EVENTS = (TextGenerated, ToolRequested, GenerationEnded, GenerationFailed)
 _TOOLS = ("lookup", "book", "archive")
 
 
@@ -83,6 +84,10 @@ class Llm:
 
     def start(self, command: StartGeneration) -> None:
         response_id = command.response_id
+        if response_id in self._newest:
+            self._world.withdraw(
+                lambda event: isinstance(event, _EVENTS) and event.response_id == response_id
+            )
         generation = _Generation(response_id, self._script(response_id, command.attempt))
         self._current = generation
         if self._world.now_ms - self._world.clock.newest_ms < _OUTDATED_MS:

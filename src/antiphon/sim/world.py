@@ -189,6 +189,12 @@ class World:
         self._source_ms[source] = at_ms
         self.after(at_ms - self.now_ms, self._deliver, event)
 
+    def withdraw(self, is_gone: Callable[[Any], bool]) -> None:
+        """Events that are on their way, of a stream that nobody reads any more, do not arrive."""
+        if self.faults.reordering:
+            self._queue[:] = [item for item in self._queue if not is_gone(item[3])]
+            heapq.heapify(self._queue)
+
     def caller_finished(self, said: str) -> None:
         """The caller has said all of a turn: with words, mumbled, or only noises."""
         self.promises.caller_finished(said)
