@@ -114,6 +114,13 @@ def test_a_whole_agent(folder: Path) -> None:
     assert {"latte", "mocha", "ristretto"} <= set(agent.hints.vocabulary)
     assert agent.hints.pronunciations == {"ristretto": "R IH S T R EH T OW"}
     assert any("mocha" in sentence for sentence in agent.hints.sentences)
+    assert {"mm-hm", "right", "wait"} <= set(agent.hints.interjections)
+
+
+def test_the_agents_own_interjections_are_hints_as_well(folder: Path) -> None:
+    text = "name: x\nturn:\n  interruption:\n    backchannels: [righto]\n    stop_words: [enough]\n"
+    hints = load_agent(write(folder, text)).hints
+    assert {"righto", "enough", "mm-hm", "stop"} <= set(hints.interjections)
 
 
 def test_the_smallest_agent(folder: Path) -> None:

@@ -86,3 +86,10 @@ def test_completeness() -> None:
 def test_a_rare_context_leans_on_the_shorter_one() -> None:
     ends = model.end_probabilities({"a latte": 100, "a tea with milk": 1, "tea": 50})
     assert model.completeness(["a", "tea"], ends) > 0.5
+
+
+def test_hums_are_pronounced_as_people_hum() -> None:
+    phones = model.pronounce({"mhm", "mm", "latte"}, {"mm": "M M"})
+    assert "M HH M" in phones["mhm"]
+    assert phones["mm"] == ["M M"]
+    assert "huh" not in phones

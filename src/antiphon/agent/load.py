@@ -21,6 +21,7 @@ from antiphon.agent.explain import AgentFileError, explain, is_secret
 from antiphon.agent.flow import Flow
 from antiphon.agent.tool import Tool
 from antiphon.agent.yaml_lines import Document, Loc, dotted, read_document
+from antiphon.engine.language import language_of
 from antiphon.engine.policy import Setup
 from antiphon.errors import ConfigError, UserFacingError
 from antiphon.providers import registry
@@ -276,9 +277,16 @@ def _hints(config: AgentConfig, flow: Flow | None) -> AgentHints:
         sentences=tuple(flow.sentences(FLOW_SENTENCES, 0)) if flow else (),
         vocabulary=tuple(words),
         pronunciations={word: said for word, said in config.vocabulary.items() if said},
+        interjections=_interjections(config),
         brain=flow,
         rate=config.speech.rate,
     )
+
+
+def _interjections(config: AgentConfig) -> tuple[str, ...]:
+    language, overlap = language_of(config.language), config.turn.interruption
+    ours = language.backchannels | language.stop_words
+    return tuple(sorted(ours.union(overlap.backchannels, overlap.stop_words)))
 
 
 def _problem(document: Document, loc: Loc, message: str) -> ConfigError:

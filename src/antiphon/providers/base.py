@@ -45,7 +45,8 @@ class AgentHints:
     """What a provider may want to know of the agent that it serves.
 
     `sentences` are things a caller is likely to say, for language models and keyword boosting;
-    `vocabulary` single words and names; `pronunciations` word -> ARPAbet phones. `rate` is how fast
+    `vocabulary` single words and names; `pronunciations` word -> ARPAbet phones;
+    `interjections` what is said while somebody else speaks ("mm-hm", "wait"). `rate` is how fast
     the agent speaks, in words a minute.
     """
 
@@ -53,6 +54,7 @@ class AgentHints:
     sentences: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
     pronunciations: Mapping[str, str] = field(default_factory=dict)
+    interjections: tuple[str, ...] = ()
     brain: FlowBrain | None = None
     rate: int = 150
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-VERSION = 4
+VERSION = 5
 """Raised whenever the files would come out different from the same sentences."""
 
 # Share of probability that a longer context leaves to the shorter one. Fixed, and not estimated
@@ -32,6 +32,10 @@ BACKOFF_TRIGRAM, BACKOFF_BIGRAM, BACKOFF_UNIGRAM = 0.1, 0.2, 0.05
 END_CONTEXT_WORDS = 3
 END_PRIOR_COUNT = 4
 START, END = "<s>", "</s>"
+
+_HUM = ("M HH M", "AH M HH AH M", "M AH HH AH M")
+HUMS = {"mhm": _HUM, "mmhm": _HUM, "mm": ("M", "AH M"), "huh": ("HH AH", "AH")}
+"""As people say them. The dictionary, where it has them, has them as they are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +221,8 @@ def completeness(words: list[str], ends: Mapping[str, float]) -> float:
 def pronounce(words: Iterable[str], given: Mapping[str, str]) -> dict[str, list[str]]:
     """Phones of the words: as given, else from the dictionary, else by flite's rules."""
     wanted = set(words)
-    found = {w: [p] for word, p in given.items() if (w := speakable(word)) in wanted}
+    found = {word: list(phones) for word, phones in HUMS.items() if word in wanted}
+    found |= {w: [p] for word, p in given.items() if (w := speakable(word)) in wanted}
     overridden = set(found)
     dictionary = acoustic_model() / "cmudict-en-us.dict"
     with dictionary.open(encoding="utf-8") as entries:

@@ -37,6 +37,8 @@ LEAD_MS = 240
 a little silence."""
 BATCH_BYTES = 5 * FRAME_BYTES
 """Frames go to the process by five: partials come every 100 to 200 ms anyway."""
+INTERJECTION_SHARE = 600
+"""One in so many utterances is a certain interjection, so that a hum need not be a word."""
 MAX_AUDIO_BYTES = 60_000 * wire.BYTES_PER_MS
 """The process frees audio after 24 s at the latest; one that has not is stuck."""
 MAX_PREFIX_CHARS = 4000
@@ -94,6 +96,8 @@ class PocketsphinxStt:
                 "pocketsphinx needs to know what callers say: give the agent a `flow` or a "
                 "`vocabulary`, or choose another `stt`"
             )
+        often = max(1, len(sentences) // INTERJECTION_SHARE)
+        sentences += [said for said in self._hints.interjections for _ in range(often)]
         files = await asyncio.to_thread(
             make_model, sentences, self._hints.pronunciations, self._options.cache_dir
         )
