@@ -474,3 +474,13 @@ def comes_to_its_end(call: Scenario) -> None:
             assert deadline is not None
             call.wait(deadline.at_ms - call.now_ms)
     raise AssertionError(f"no end in sight: {call.due}")
+
+
+def test_keys_after_it_are_not_glued_to_the_words_before_it() -> None:
+    call = Scenario()
+    call.speaks("my number is")
+    call.presses("1")
+    call.send(e.CallRestored(call.now_ms))
+    call.presses("2")
+    call.wait(3000)
+    assert call.outcomes == [("12 my number is", "answered")]

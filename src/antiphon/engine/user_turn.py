@@ -41,6 +41,7 @@ class _Part:
         "complete",
         "confidence",
         "ended",
+        "keys",
         "needed",
         "revision",
         "text",
@@ -56,6 +57,7 @@ class _Part:
         self.confidence = 1.0
         self.ended = utterance_id == 0  # nothing is transcribed for it any more
         self.complete: float | None = None
+        self.keys = False  # of a telephone
 
     @property
     def final(self) -> bool:
@@ -196,12 +198,12 @@ class UserTurn:
             self.phase = Phase.QUIET
         if self.source != "keys":
             self.source = "keys"
-            self._add_final_part("", at_ms)
+            self._add_final_part("", at_ms).keys = True
         self.speech_end_ms = at_ms
         ended = key == END_OF_KEYS
         self._keys_due_ms = at_ms if ended else at_ms + self._policy.keys_ms
         if not ended:
-            part = next(p for p in reversed(self._parts) if not p.utterance_id)
+            part = next(p for p in reversed(self._parts) if p.keys)
             part.text += key
 
     def reopen(self, turn_id: int, text: str, end_ms: int) -> None:
@@ -235,10 +237,12 @@ class UserTurn:
 
     def restore(self, at_ms: int) -> None:
         """Recogniser and voice activity are gone: keep the words, as said up to now."""
-        text = self.text
         for part in self._parts:
             self._end_part(part)
-        self._parts = [_Part(0, self.speech_start_ms, text)]
+        kept = [_Part(0, part.begun_ms, part.text) for part in self._parts]
+        for part, before in zip(kept, self._parts, strict=True):
+            part.keys = before.keys
+        self._parts = kept or [_Part(0, self.speech_start_ms)]
         self.phase, self.speech_end_ms = Phase.QUIET, at_ms
         self._sounds, self._signal, self._wait_ms = None, "", None
 
@@ -349,11 +353,13 @@ class UserTurn:
         self._parts.append(part)
         self.out.append(BeginUtterance(part.utterance_id, at_ms))
 
-    def _add_final_part(self, text: str, at_ms: int) -> None:
+    def _add_final_part(self, text: str, at_ms: int) -> _Part:
         # The utterance under way stays the last part: it is the one that goes on.
         under_way = self.phase is Phase.SPEAKING
-        self._parts.insert(len(self._parts) - under_way, _Part(0, at_ms, text))
+        part = _Part(0, at_ms, text)
+        self._parts.insert(len(self._parts) - under_way, part)
         self.text_at_ms = at_ms
+        return part
 
     def _end_part(self, part: _Part) -> None:
         if not part.ended:
