@@ -22,7 +22,8 @@ class _Draft:
     def __init__(self, response_id: int, messages: tuple[Message, ...]) -> None:
         self.response_id = response_id
         self.before = messages[:-1]
-        self.words = _plain(messages[-1].content)
+        shown = bool(messages) and messages[-1].role == "user"
+        self.words = _plain(messages[-1].content) if shown else []
         self.wanted: set[str] = set()
         self.stale = False  # a tool has come back since
 
@@ -60,10 +61,8 @@ class PreparedIsUnheard(Promise):
             return
         if self._draft is not None:
             self.fail(f"response {command.response_id} is prepared while another one is")
-        messages = self.world.engine.messages()
-        if not messages or messages[-1].role != "user":
-            self.fail("an answer is prepared to nothing")
-        self._draft = _Draft(command.response_id, messages)
+        # Where it is dropped in the same step its words are no longer shown; it cannot be adopted.
+        self._draft = _Draft(command.response_id, self.world.engine.messages())
 
     def _on_wanted(self, event: e.ToolRequested) -> None:
         if self._draft is not None and self._draft.response_id == event.response_id:
