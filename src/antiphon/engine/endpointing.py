@@ -46,14 +46,14 @@ _SIGNALS = {"eager": 1.5, "final": 15.0}
 # pays to take a side early; measured, the result hardly changes between 2.5 and 4.
 _STEEPNESS = 3.0
 # Even a caller who pauses for long has to hear something within 3 s after the turn.
-_HABIT_MOST = 1.25
+_HABIT_MOST = 1.1
 _REMEMBERED = 8
 _LITTLE_MS = 500  # of pauses in all: half believed
 _NOTICED_LATE_MS = 100  # a voice that returns is known of so much later
 
 
 def wait_ms(clues: Clues, policy: Endpointing, language: Language) -> int:
-    """How long the pause must be, from its beginning. At most `max_ms`, or a quarter more for a
+    """How long the pause must be, from its beginning. At most `max_ms`, or a tenth more for a
     caller who makes such pauses."""
     share = 1 / (1 + exp(-_STEEPNESS * log_odds_of_done(clues, language)))
     if share >= 0.5:
