@@ -231,8 +231,8 @@ def test_only_the_text_may_be_prepared() -> None:
 
 def test_an_llm_that_stalled_while_it_was_prepared_is_given_up_in_time() -> None:
     call = preparing()
-    began_ms = call.now_ms
     call.waits_for_the_end()
+    began_ms = call.now_ms  # from here on it is waited for
     for _ in range(4):
         call.wait(1400)
         call.speaks_so_far()

@@ -169,3 +169,19 @@ def test_the_end_of_a_flush_corrects_what_was_heard() -> None:
     call.types("stop")
     told = call.send(e.PlaybackFlushed(call.now_ms, 1, 900))
     assert c.ReportResponse(1, "cancelled", "One two three", "turn_detected") in told
+
+
+def test_the_rest_of_a_legal_notice_is_as_protected_as_its_beginning() -> None:
+    notice = "This call is recorded for your safety. You may ask us to delete it."
+    call = Scenario(greeting=notice, greeting_protected=True, voices=2)
+    call.voices()
+    call.plays(600)
+    call.voice_fails()
+    call.voices()
+    call.line_starts()
+    call.speaks("stop it now")
+    call.wait(1000)
+    assert not call.told(c.FlushAudio)
+    call.plays_out()
+    heard = " ".join(one.heard for one in call.all(c.ReportResponse) if one.heard)
+    assert set(notice.split()) <= set(heard.split())

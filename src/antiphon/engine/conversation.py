@@ -181,7 +181,7 @@ class Conversation:
             elif working:
                 agent.unreported = CUT_OFF
             else:
-                voice.rest, voice.rest_end = rest, ending
+                voice.owe(rest, ending, response)
         floor.idle_from_ms = floor.now_ms
         self._caller.restore()
 

@@ -195,7 +195,7 @@ class DeadAir:
     def _say_rest(self) -> None:
         text, ending = self._voice.rest, self._voice.rest_end
         self._voice.rest = self._voice.rest_end = ""
-        self._agent.say(text, end_call=ending)
+        self._agent.say(text, protected=self._voice.rest_protected, end_call=ending)
 
     def _hang_up(self) -> None:
         self._voice.end_call(self._voice.rest_end)

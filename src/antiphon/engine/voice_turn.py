@@ -27,7 +27,7 @@ from antiphon.errors import IllegalEvent
 class VoiceTurn:
     """The voice in one call. See the module."""
 
-    __slots__ = ("_failures", "_floor", "_voice", "pace", "rest", "rest_end")
+    __slots__ = ("_failures", "_floor", "_voice", "pace", "rest", "rest_end", "rest_protected")
 
     def __init__(self, floor: Floor) -> None:
         self._floor = floor
@@ -36,6 +36,7 @@ class VoiceTurn:
         self.pace = Pace()
         # What is left of an answer whose voice failed, and why to hang up after it.
         self.rest = self.rest_end = ""
+        self.rest_protected = False
 
     def live(self, response_id: int) -> Response | None:
         """The response, when it is under way and was not stopped, or when it is prepared: the one
@@ -102,7 +103,11 @@ class VoiceTurn:
         if self._failures > max(1, floor.setup.voices):
             self.end_call("the voice failed")
         else:
-            self.rest, self.rest_end = rest, ending
+            self.owe(rest, ending, response)
+
+    def owe(self, rest: str, ending: str, response: Response) -> None:
+        """Say the rest of a response as soon as nobody speaks, in the same manner."""
+        self.rest, self.rest_end, self.rest_protected = rest, ending, response.protected
 
     def _voiced(self, response_id: int, segment_id: int) -> Response | None:
         response = self.live(response_id)
