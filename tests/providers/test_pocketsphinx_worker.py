@@ -32,9 +32,11 @@ class Room:
         self._ours.close()
         self._theirs.close()
 
-    def say(self, kind: bytes, number: int, pcm: bytes = b"") -> list[str]:
+    def say(
+        self, kind: bytes, number: int, pcm: bytes = b"", *, over_agent: bool = True
+    ) -> list[str]:
         """The texts of the partials that came of it."""
-        self.worker._on_message(kind, 1, number, 1, pcm)
+        self.worker._on_message(kind, 1, number, int(over_agent), pcm)
         while (utterance := self.worker._next()) is not None:
             self.worker._work(utterance)
         try:
@@ -53,8 +55,8 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     made.close()
 
 
-def heard(room: Room, frames: list[bytes], number: int) -> list[str]:
-    told = room.say(wire.BEGIN, number, b"".join(frames[:25]))
+def heard(room: Room, frames: list[bytes], number: int, *, over_agent: bool = True) -> list[str]:
+    told = room.say(wire.BEGIN, number, b"".join(frames[:25]), over_agent=over_agent)
     for at in range(25, len(frames), BATCH):
         told += room.say(wire.AUDIO, number, b"".join(frames[at : at + BATCH]))
     room.say(wire.END, number)
@@ -66,6 +68,15 @@ def test_the_first_words_told_were_said(room: Room) -> None:
         told = heard(room, frames_of(item["file"]), number)
         assert set(told[0].split()) <= set(item["transcript"].split())
         assert len(told) > 2
+
+
+def test_what_interrupts_nobody_is_told_as_it_comes(room: Room) -> None:
+    item = ORDERS[0]
+    frames = frames_of(item["file"])
+    raw = heard(room, frames, 50, over_agent=False)
+    checked = heard(room, frames, 51)
+    assert len(raw) >= len(checked)
+    assert raw[-1] == checked[-1]
 
 
 def test_nothing_is_told_of_a_hiss(room: Room) -> None:

@@ -49,8 +49,9 @@ class Recogniser:
             raise ProviderError("full", provider="test", retryable=False)
         self.pushed += 1
 
-    def begin(self, utterance_id: int, preroll_ms: int) -> None:
+    def begin(self, utterance_id: int, preroll_ms: int, over_agent: bool = False) -> None:
         self.asked.append(("begin", utterance_id, preroll_ms))
+        self.over_agent = over_agent
 
     def finalize(self, utterance_id: int, revision: int) -> None:
         self.asked.append(("finalize", utterance_id, revision))
@@ -118,6 +119,20 @@ def test_speech_that_was_noticed_late_gets_its_preroll() -> None:
     call.listener.begin(1, 420)
     call.listener.begin(2, 500)
     assert stt.asked == [("begin", 1, 80 + PREROLL_MS), ("begin", 2, 0)]
+
+
+def test_the_recogniser_knows_when_the_agent_is_spoken_over() -> None:
+    stt = Recogniser()
+    call = Call(stt)
+    call.listener.begin(1, 0)
+    assert not stt.over_agent
+    call.listener.on_played(b"\x00\x20" * 320)
+    call.listener.begin(2, 0)
+    assert stt.over_agent
+    for _ in range(100):
+        call.listener.on_played(None)
+    call.listener.begin(3, 0)
+    assert not stt.over_agent
 
 
 def test_a_final_is_owed_until_it_comes_or_nobody_wants_it() -> None:

@@ -157,7 +157,7 @@ class _ScriptStream:
             self._told = text
             self._put(PartialText(self._open, text))
 
-    def begin(self, utterance_id: int, preroll_ms: int) -> None:
+    def begin(self, utterance_id: int, preroll_ms: int, over_agent: bool = False) -> None:
         self._close_utterance()
         self._words[utterance_id] = (self._first, None)
         self._final = self._first
@@ -247,9 +247,9 @@ class _WaitedStream:
     def push(self, pcm: bytes) -> None:
         self._stream.push(pcm)
 
-    def begin(self, utterance_id: int, preroll_ms: int) -> None:
+    def begin(self, utterance_id: int, preroll_ms: int, over_agent: bool = False) -> None:
         # What an utterance that was passed on still owes is waited for.
-        self._stream.begin(utterance_id, preroll_ms)
+        self._stream.begin(utterance_id, preroll_ms, over_agent)
 
     def finalize(self, utterance_id: int, revision: int) -> None:
         self._settle()

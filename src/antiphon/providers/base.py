@@ -147,8 +147,9 @@ class SttStream(Protocol):
         """Take 20 ms of 16 kHz mono s16 PCM."""
         ...
 
-    def begin(self, utterance_id: int, preroll_ms: int) -> None:
-        """Speech began `preroll_ms` before the newest frame pushed."""
+    def begin(self, utterance_id: int, preroll_ms: int, over_agent: bool = False) -> None:
+        """Speech began `preroll_ms` before the newest frame pushed. `over_agent`: the agent is
+        sounding, so that the first words decide whether it goes on; they should be sure."""
         ...
 
     def finalize(self, utterance_id: int, revision: int) -> None:

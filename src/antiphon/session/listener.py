@@ -121,7 +121,8 @@ class Listener:
         """Transcribe from here on; speech that was noticed late gets its pre-roll."""
         late_ms = self._now_ms() - speech_at_ms
         if self._stt is not None:
-            self._stt.begin(utterance_id, late_ms + PREROLL_MS if late_ms > 0 else 0)
+            preroll_ms = late_ms + PREROLL_MS if late_ms > 0 else 0
+            self._stt.begin(utterance_id, preroll_ms, self._guard.active)
 
     def finalize(self, utterance_id: int, revision: int) -> None:
         if self._stt is not None:

@@ -87,7 +87,7 @@ class ScriptedSttStream:
             self._partial_words = due
             self._put(PartialText(self._open_id, " ".join(words[:due])))
 
-    def begin(self, utterance_id: int, preroll_ms: int) -> None:
+    def begin(self, utterance_id: int, preroll_ms: int, over_agent: bool = False) -> None:
         self._utterances += 1
         self._open_id = utterance_id
         self._heard_ms = preroll_ms

@@ -10,8 +10,8 @@ twenty times the speed of speech. An utterance longer than `FREEZE_MS` is frozen
 final, and at the latest after `WINDOW_MS`: its words stay as they are, its audio is dropped.
 So a monologue costs bounded memory, and about 0.1 core while it lasts.
 
-The first words of an utterance decide whether it interrupts the agent, and the decoder makes words
-of breaths and of voices in the background, too. So they are told only once they are *checked*: the
+The first words that are said over the agent decide whether they interrupt it, and the decoder makes
+words of breaths and of voices in the background, too. So they are told only once *checked*: the
 second pass finds them as well, with a posterior that a final would need. Its price is that the
 audio is decoded again from the start; once two words were found, the rest is taken as it comes.
 """
@@ -163,9 +163,10 @@ class Worker:
             if before is not None and before.revision is not None:
                 self._work(before)  # its final is owed, although the caller speaks on
             self._drop(stream)
-            self._utterances[stream] = Utterance(stream, number, bytearray(body))
+            begun = Utterance(stream, number, bytearray(body), trusted=not revision)
+            self._utterances[stream] = begun
             self._order.append(stream)
-            self._give_decoder(self._utterances[stream])
+            self._give_decoder(begun)
             return
         if kind == wire.CLOSE:
             self._drop(stream)

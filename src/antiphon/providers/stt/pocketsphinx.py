@@ -147,6 +147,7 @@ class PocketsphinxStream:
         self._number, self._process = number, process
         self._ring: deque[bytes] = deque(maxlen=RING_MS // FRAME_MS)
         self._utterance: int | None = None
+        self._over_agent = False
         self._audio = bytearray()
         self._sent = 0
         self._asked: int | None = None
@@ -178,7 +179,7 @@ class PocketsphinxStream:
         if len(self._audio) - self._sent >= BATCH_BYTES:
             self._flush()
 
-    def begin(self, utterance_id: int, preroll_ms: int) -> None:
+    def begin(self, utterance_id: int, preroll_ms: int, over_agent: bool = False) -> None:
         """Begin with what the ring holds from a little before the onset."""
         self._check()
         if self._utterance is not None and self._asked is not None:
@@ -187,7 +188,13 @@ class PocketsphinxStream:
         self._utterance, self._asked, self._prefix = utterance_id, None, ""
         self._audio = bytearray(b"".join(list(self._ring)[len(self._ring) - count :]))
         self._sent = len(self._audio)
-        self._process.send(wire.pack(wire.BEGIN, self._number, utterance_id, 0, bytes(self._audio)))
+        self._over_agent = over_agent
+        self._process.send(self._begin_message(utterance_id))
+
+    def _begin_message(self, utterance_id: int) -> bytes:
+        # In place of a revision: whether the first words are to be checked.
+        checked = int(self._over_agent)
+        return wire.pack(wire.BEGIN, self._number, utterance_id, checked, bytes(self._audio))
 
     def finalize(self, utterance_id: int, revision: int) -> None:
         self._check()
@@ -301,7 +308,7 @@ class PocketsphinxStream:
             # Its audio is gone with the process; what was frozen of it is what is left.
             owed, self._owed = self._owed, None
             self._put(FinalText(owed.utterance, owed.revision, owed.prefix, confidence=0.0))
-        data = wire.pack(wire.BEGIN, self._number, self._utterance, 0, bytes(self._audio))
+        data = self._begin_message(self._utterance)
         if self._asked is not None:
             self._process.expect_answer(self._number)
             data += wire.pack(wire.FINALIZE, self._number, self._utterance, self._asked)
