@@ -128,6 +128,16 @@ def test_a_signal_of_the_pause_before_is_forgotten() -> None:
     assert ends_at(call) == call.now_ms + call.pause_ms("a coffee please and", pauses_ms=(250,))
 
 
+def test_a_recogniser_that_understood_nothing_is_not_waited_for() -> None:
+    call = Scenario(policy=policy(endpointing={"mode": "stt"}))
+    call.speaks()
+    call.wait(800)
+    call.falls_silent()
+    call.understood("")
+    call.wait(call.setup.policy.endpointing.unknown_ms)
+    assert call.outcomes == [("", "unclear")]
+
+
 def test_where_the_recogniser_decides_voice_activity_does_not() -> None:
     call = Scenario(policy=policy(endpointing={"mode": "stt"}))
     call.speaks()

@@ -312,8 +312,10 @@ class UserTurn:
         policy, part = self._policy, self._parts[-1]
         if policy.mode == "manual":
             return 0
-        if policy.mode == "stt" and not part.utterance_id:
-            return policy.unknown_ms  # kept from before the call was restored: nobody will tell
+        if policy.mode == "stt" and not (part.utterance_id and self.text):
+            return (
+                policy.unknown_ms
+            )  # words from before the call was restored, or none: nobody tells
         if policy.mode == "stt":
             # A recogniser that never tells must not leave the caller waiting for ever.
             return 0 if self._signal == "final" else policy.max_ms + policy.stt_deadline_ms
