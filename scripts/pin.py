@@ -22,6 +22,8 @@ HEAD = (
 )
 # hatchling needs it to install the project from its checkout, but only says so while it builds.
 BUILD_NEEDS = ("editables",)
+# The extras that `make test` installs; the others are for users.
+TESTING = ("dev", "vendors")
 
 
 def normalized(name: str) -> str:
@@ -30,11 +32,10 @@ def normalized(name: str) -> str:
 
 
 def extras() -> dict[str, str]:
-    """Name -> version of every package that only an extra needs. They are pinned in pyproject.toml
-    itself, because nothing here installs them."""
+    """Name -> version of every package that a user's extra needs, as pinned in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     optional = project["project"]["optional-dependencies"]
-    listed = [Requirement(t) for name, one in optional.items() if name != "dev" for t in one]
+    listed = [Requirement(t) for name, one in optional.items() if name not in TESTING for t in one]
     return {normalized(one.name): str(one.specifier).removeprefix("==") for one in listed}
 
 
@@ -50,7 +51,7 @@ def needed(*, dev: bool = True) -> dict[str, str]:
         *project["project"]["dependencies"],
     ]
     if dev:
-        listed += project["project"]["optional-dependencies"]["dev"]
+        listed += [t for name in TESTING for t in project["project"]["optional-dependencies"][name]]
     todo = [Requirement(text) for text in listed]
     found: dict[str, str] = {}
     seen: set[tuple[str, frozenset[str]]] = set()

@@ -146,7 +146,7 @@ install_packages() {
         rm -f .setup/core .setup/dev
         make_venv
     fi
-    say "installing pinned Python packages ($packages); the first time takes about a minute"
+    say "installing pinned Python packages ($packages); the first time takes a minute or three"
     "$venv_python" - "$packages" >.setup/requirements.txt <<'END'
 import sys, tomllib
 with open("pyproject.toml", "rb") as file:
@@ -154,7 +154,8 @@ with open("pyproject.toml", "rb") as file:
 project = read["project"]
 print(*read["build-system"]["requires"], "editables", *project["dependencies"], sep="\n")
 if sys.argv[1] == "dev":
-    print(*project["optional-dependencies"]["dev"], sep="\n")
+    extras = project["optional-dependencies"]
+    print(*extras["dev"], *extras["vendors"], sep="\n")
 END
     # The project's own build tool is pinned and stays installed, so that pip neither fetches its
     # newest version each time nor needs a network when only pyproject.toml has changed.
@@ -189,6 +190,7 @@ has_flite "$venv_python" || missing="libflite1"
 if [ "$want" = test ]; then
     has_browser || missing="$missing chromium"
     has_atomic "$venv_python" || missing="$missing libatomic1"
+    command -v espeak-ng >/dev/null 2>&1 || missing="$missing espeak-ng"
 fi
 if [ -n "$missing" ]; then
     # shellcheck disable=SC2086

@@ -101,8 +101,10 @@ def test_the_script_tells_who_did_what() -> None:
 
 
 def test_every_event_has_words_in_the_script() -> None:
-    lines = [
-        line for seed in range(150) for line in script_lines(run_world(seed, FAULT_NAMES).trace)
-    ]
-    for words in ("LLM fails", "voice fails", "STT fails", "types", "overlap: stop", "tool call_"):
-        assert any(words in line for line in lines), words
+    wanted = {"LLM fails", "voice fails", "STT fails", "types", "overlap: stop", "tool call_"}
+    for seed in range(1500):  # the rarest comes about once in two hundred
+        for line in script_lines(run_world(seed, FAULT_NAMES).trace):
+            wanted -= {words for words in wanted if words in line}
+        if not wanted:
+            return
+    assert not wanted

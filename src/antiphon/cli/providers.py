@@ -14,6 +14,7 @@ _TITLES = {
     "stt": "stt: speech to text",
     "llm": "llm: the brain",
     "tts": "tts: the voice",
+    "realtime": "realtime: speech to speech",
 }
 
 

@@ -59,9 +59,25 @@ class AgentHints:
     rate: int = 150
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is told of a provider without making one; the class attribute `traits`.
+
+    `where` it works: in this process, on a server of one's own, or in the cloud. `key` is the
+    environment variable that its key is taken from. `can` lists what it offers beyond the least, in
+    words such as `partials`, `word times`, `end of turn`, `keywords`, `languages`, `tools`, `ssml`,
+    `speed`, `emotion`, `cloned voices`.
+    """
+
+    where: Literal["here", "server", "cloud"] = "here"
+    key: str = ""
+    can: tuple[str, ...] = ()
+
+
 # A provider is a class named in the entry-point group `antiphon.<kind>`. It has a class attribute
-# `Options` (a ProviderOptions) and is constructed as `Cls(options, hints)`; heavy libraries are
-# imported in its own module, which is loaded only when an agent names it.
+# `Options` (a ProviderOptions), may have `traits` (a Traits), and is constructed as
+# `Cls(options, hints)`; heavy libraries are imported in its own module, which is loaded only when
+# an agent names it. One that is paid for has a property `model`: what the price book calls it.
 
 # ---- voice activity ------------------------------------------------------------------------
 
@@ -295,4 +311,45 @@ class Tts(Protocol):
     def stream(self, segments: AsyncIterator[TtsSegment]) -> AsyncIterator[TtsEvent]:
         """Speak one response: segments go in as they are written, audio comes out as it is made,
         segment after segment. Ends after the last segment's TtsSegmentDone."""
+        ...
+
+
+# ---- speech to speech ----------------------------------------------------------------------
+
+
+class RealtimeCall(Protocol):
+    """One call with a speech-to-speech model, which hears, thinks and speaks over one connection:
+    to the session it is a recogniser, a brain and a voice that know of each other.
+
+    Its brain's text is what the model says, and its voice gives the model's own sound for that
+    text; any other text (a greeting, "one moment") the voice has the model say word for word. What
+    the requests tell of the conversation (what was heard of an interrupted answer, results of
+    tools) is passed on to the model before it answers. The connection's failure is raised by
+    whichever of the three is in use.
+    """
+
+    @property
+    def stt(self) -> SttStream: ...
+    @property
+    def llm(self) -> Llm: ...
+    @property
+    def tts(self) -> Tts: ...
+    async def aclose(self) -> None: ...
+
+
+class Realtime(Protocol):
+    """A speech-to-speech model. `decides_turns`: it alone knows when the caller's turn is over, and
+    tells with EndOfTurn; otherwise the engine tells it."""
+
+    decides_turns: bool
+
+    async def start(self) -> None: ...
+    async def aclose(self) -> None: ...
+
+    async def open(self, request: LlmRequest) -> RealtimeCall:
+        """Connect for one call. The request holds the system message and the tools.
+
+        Raises:
+            ProviderError: no connection.
+        """
         ...

@@ -10,7 +10,7 @@ shared library, a model file) and how to get it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, cast, get_args, overload
 
@@ -18,10 +18,21 @@ from pydantic import ValidationError
 from rapidfuzz import process
 
 from antiphon.errors import UserFacingError
-from antiphon.providers.base import AgentHints, Llm, ProviderOptions, Stt, Tts, TurnDetector, Vad
+from antiphon.providers.base import (
+    AgentHints,
+    Llm,
+    ProviderOptions,
+    Realtime,
+    Stt,
+    Traits,
+    Tts,
+    TurnDetector,
+    Vad,
+)
 
-Kind = Literal["vad", "turn", "stt", "llm", "tts"]
+Kind = Literal["vad", "turn", "stt", "llm", "tts", "realtime"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+AnyProvider = Vad | TurnDetector | Stt | Llm | Tts | Realtime
 
 _PACKAGE_OF_MODULE = {"yaml": "pyyaml", "prometheus_client": "prometheus-client"}
 
@@ -34,6 +45,7 @@ class ProviderInfo:
     name: str
     summary: str
     missing: str | None
+    traits: Traits = field(default_factory=Traits)
 
 
 def available(kind: Kind) -> tuple[str, ...]:
@@ -91,12 +103,19 @@ def make(
     options: Mapping[str, Any] | ProviderOptions | None = None,
     hints: AgentHints | None = None,
 ) -> Tts: ...
+@overload
+def make(
+    kind: Literal["realtime"],
+    name: str,
+    options: Mapping[str, Any] | ProviderOptions | None = None,
+    hints: AgentHints | None = None,
+) -> Realtime: ...
 def make(
     kind: Kind,
     name: str,
     options: Mapping[str, Any] | ProviderOptions | None = None,
     hints: AgentHints | None = None,
-) -> Vad | TurnDetector | Stt | Llm | Tts:
+) -> AnyProvider:
     """Construct a provider; it is not started yet.
 
     Raises:
@@ -112,7 +131,7 @@ def make(
                 for one in error.errors(include_url=False, include_input=False)
             )
             raise UserFacingError(f"{kind} `{name}`: {wrong}") from None
-    return cast("Vad | TurnDetector | Stt | Llm | Tts", cls(options, hints or AgentHints()))
+    return cast("AnyProvider", cls(options, hints or AgentHints()))
 
 
 def options_class(kind: Kind, name: str) -> type[ProviderOptions]:
@@ -148,7 +167,8 @@ def _describe(kind: Kind, name: str, entry: EntryPoint) -> ProviderInfo:
     if cls is None:
         return ProviderInfo(kind, name, "", missing)
     probe = getattr(cls, "missing", None)
-    return ProviderInfo(kind, name, _summary(cls), probe() if probe else None)
+    traits = getattr(cls, "traits", Traits())
+    return ProviderInfo(kind, name, _summary(cls), probe() if probe else None, traits)
 
 
 def _summary(cls: type[Any]) -> str:

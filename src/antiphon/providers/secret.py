@@ -6,10 +6,13 @@ import os
 import re
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from antiphon.errors import UserFacingError
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -64,3 +67,31 @@ class Secret:
                 {"variable": reference[1]},
             )
         return found
+
+
+def vendor_key(
+    given: Secret | None, variable: str, provider: str, *, url: str, vendor_url: str
+) -> Secret | None:
+    """The key to send to a vendor: the one in the file, else the environment's. The environment's
+    is never sent to a host that is not the vendor's; there none may be needed.
+
+    Args:
+        given: `api_key` of the options.
+        variable: where the vendor's users keep their key, such as `DEEPGRAM_API_KEY`.
+        url: what is talked to.
+        vendor_url: what would be talked to if the file named nothing.
+
+    Raises:
+        UserFacingError: there is none, and the vendor wants one.
+    """
+    if given is not None:
+        return given
+    if urlsplit(url).hostname != urlsplit(vendor_url).hostname:
+        return None
+    found = Secret.from_env(variable)
+    if found is None:
+        raise UserFacingError(
+            f"{provider} needs a key: set the environment variable {variable}, "
+            "or write api_key: ${YOUR_VARIABLE} beside the provider"
+        )
+    return found
