@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from antiphon.providers.base import AgentHints, Llm, Stt, Tts, TurnDetector, Vad
+from tests.fakes.host import FakeVendor
+
+
+def base_url(fake: FakeVendor) -> dict[str, Any]:
+    """Where most adapters are told to look for their vendor."""
+    return {"base_url": fake.http_url}
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A provider by its class's path, made when a test needs it, so that what is not installed
-    fails one test and not the collection."""
+    fails one test and not the collection. `fake` stands for its vendor, and `place` gives the
+    options that lead to it; `options` alone lead to a port where nobody listens."""
 
     path: str
     options: dict[str, Any] = field(default_factory=dict)
     hints: AgentHints = field(default_factory=AgentHints)
+    fake: Callable[[], FakeVendor] | None = None
+    place: Callable[[FakeVendor], dict[str, Any]] = base_url
 
-    def make(self) -> Any:
+    def make(self, **more: Any) -> Any:
         module, _, name = self.path.partition(":")
         provider = getattr(__import__(module, fromlist=[name]), name)
-        return provider(provider.Options.model_validate(self.options), self.hints)
+        return provider(provider.Options.model_validate(self.options | more), self.hints)
 
 
 VADS = [Candidate("antiphon.providers.vad.silero:SileroVad")]
@@ -41,10 +51,14 @@ def _name(candidate: Candidate) -> str:
 
 
 async def _run(candidate: Candidate) -> AsyncIterator[Any]:
-    provider = candidate.make()
-    await provider.start()
-    yield provider
-    await provider.aclose()
+    async with AsyncExitStack() as stack:
+        more = {}
+        if candidate.fake is not None:
+            more = candidate.place(await stack.enter_async_context(candidate.fake()))
+        provider = candidate.make(**more)
+        await provider.start()
+        yield provider
+        await provider.aclose()
 
 
 @pytest.fixture(params=VADS, ids=_name)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from antiphon.errors import ProviderError
-from antiphon.providers.base import AgentHints, FinalText, PartialText, SttEvent
+from antiphon.providers.base import AgentHints, FinalText, PartialText, SttEvent, Traits
 from antiphon.providers.scripted.common import Fate, Item, Script, as_text
 from antiphon.types import FRAME_MS
 
@@ -45,6 +45,7 @@ class ScriptedStt:
     """Understands what it is told to, whatever is said."""
 
     Options = ScriptedSttOptions
+    traits = Traits(can=("partials",))
 
     def __init__(self, options: ScriptedSttOptions, hints: AgentHints) -> None:
         self._options = options

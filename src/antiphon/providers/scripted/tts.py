@@ -10,6 +10,7 @@ from pydantic import Field
 
 from antiphon.providers.base import (
     AgentHints,
+    Traits,
     TtsAudio,
     TtsEvent,
     TtsSegment,
@@ -47,6 +48,7 @@ class ScriptedTts:
     """Speaks tones: as many milliseconds per word as it is told."""
 
     Options = ScriptedTtsOptions
+    traits = Traits(can=("word times",))
 
     def __init__(self, options: ScriptedTtsOptions, hints: AgentHints) -> None:
         self._options = options

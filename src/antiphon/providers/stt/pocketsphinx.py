@@ -24,6 +24,7 @@ from antiphon.providers.base import (
     PartialText,
     ProviderOptions,
     SttEvent,
+    Traits,
 )
 from antiphon.providers.stt import _pocketsphinx_wire as wire
 from antiphon.providers.stt._pocketsphinx_model import make_model, speakable
@@ -72,6 +73,7 @@ class PocketsphinxStt:
     """Recognises what the agent is about, on this machine; English. Processes share the calls."""
 
     Options = PocketsphinxOptions
+    traits = Traits(can=("partials", "keywords"))
 
     def __init__(self, options: PocketsphinxOptions, hints: AgentHints) -> None:
         if hints.language.split("-")[0] != "en":

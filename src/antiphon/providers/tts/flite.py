@@ -24,6 +24,7 @@ from antiphon.errors import ProviderError
 from antiphon.providers.base import (
     AgentHints,
     ProviderOptions,
+    Traits,
     TtsAudio,
     TtsEvent,
     TtsSegment,
@@ -67,6 +68,7 @@ class FliteTts:
     of some tens of milliseconds."""
 
     Options = FliteOptions
+    traits = Traits(can=("word times",))
 
     def __init__(self, options: FliteOptions, hints: AgentHints) -> None:
         self._voice = options.voice
