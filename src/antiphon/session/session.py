@@ -30,6 +30,7 @@ from antiphon.session.listener import Listener
 from antiphon.session.predictor import Predictor
 from antiphon.session.providers import Providers
 from antiphon.session.speaker import Speaker, TextSpeaker, Voice
+from antiphon.session.tally import Tally
 from antiphon.session.thinker import Thinker
 from antiphon.session.trace import TraceWriter
 
@@ -38,12 +39,6 @@ log = logging.getLogger(__name__)
 CLOSE_DEADLINE_S = 1.0
 MAX_TEXT_CHARS = 4000
 """Longest typed turn; the rest is cut off, as the caller is told."""
-
-_FAILURES: dict[type[e.Event], str] = {
-    e.TranscriptionFailed: "stt",
-    e.GenerationFailed: "llm",
-    e.SynthesisFailed: "tts",
-}
 
 
 class Session:
@@ -66,7 +61,7 @@ class Session:
         self.output_rate_hz = call.output_rate_hz
         self.ended_reason = ""
         self._agent, self._providers, self._call = agent, providers, call
-        self._clock, self._metrics, self._trace = clock, metrics, trace
+        self._clock, self._trace = clock, trace
         self._conversation = Conversation(agent.setup)
         self._system = system_message(agent.config)
         self._events: deque[e.Event] = deque()
@@ -75,6 +70,7 @@ class Session:
         self._open = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._thinker = Thinker(providers.llms, agent.tools, clock.now_ms, self._post, self._spawn)
+        self._tally = Tally(call_id, agent.config, call.has_audio, metrics, self._thinker.usage)
         self._ending = asyncio.Event()
         self._closed = asyncio.Event()
         self._stt: SttStream | None = None
@@ -87,7 +83,6 @@ class Session:
             self._spawn,
         )
         self._voice = self._make_voice()
-        self._llm = self._voice_number = 0  # which of them are in use
         self._perform: dict[type[c.Command], Callable[[Any], None]] = {
             c.BeginUtterance: self._begin_utterance,
             c.FinalizeUtterance: self._finalize_utterance,
@@ -104,10 +99,6 @@ class Session:
             c.ResumeAudio: lambda k: self._voice.resume(),
             c.FlushAudio: lambda k: self._voice.flush(k.response_id),
             c.EndCall: lambda k: self.hang_up(k.reason),
-            c.ReportLatency: self._count_latency,
-            c.ReportOverlap: self._count_overlap,
-            c.ReportSpeculation: self._count_speculation,
-            c.ReportTurn: self._count_turn,
         }
 
     # ---- what the channel asks (CallIO) ----------------------------------------------------
@@ -277,11 +268,11 @@ class Session:
             # Also when it raised: a replay of the trace then raises at the same place.
             if self._trace is not None:
                 self._trace.step(event, commands)
-        if (kind := _FAILURES.get(type(event))) is not None:
-            self._provider_failed(kind, event)
+        self._tally.event(event)
         if (notice := notices.of_event(event, self._conversation.turn_id)) is not None:
             self._call.notify(notice)
         for command in commands:
+            self._tally.command(command)
             if (perform := self._perform.get(type(command))) is not None:
                 perform(command)
             for notice in notices.of_command(command):
@@ -319,7 +310,6 @@ class Session:
     # ---- think and speak -------------------------------------------------------------------
 
     def _start_generation(self, command: c.StartGeneration) -> None:
-        self._llm = command.attempt
         self._thinker.start(command, (self._system, *self._conversation.messages()))
 
     def _make_voice(self) -> Voice:
@@ -341,46 +331,7 @@ class Session:
             self._listener.on_played(frame)
 
     def _speak(self, command: c.SynthesizeText) -> None:
-        self._voice_number = command.voice
         self._voice.speak(command.response_id, command.segment_id, command.text, command.voice)
-
-    # ---- tell ------------------------------------------------------------------------------
-
-    def _count_latency(self, command: c.ReportLatency) -> None:
-        self._metrics.turn_answered(command.total_ms)
-        self._metrics.turn_ended(dict(command.contributions)["endpointing"])
-
-    def _count_turn(self, command: c.ReportTurn) -> None:
-        if command.outcome == "answered" and not self._call.has_audio:
-            self._metrics.turn_answered()
-
-    def _count_overlap(self, command: c.ReportOverlap) -> None:
-        if command.decision == "stop":
-            self._metrics.interrupted()
-        elif command.decision == "resume":
-            self._metrics.interrupted(false=True)
-
-    def _count_speculation(self, command: c.ReportSpeculation) -> None:
-        usage = self._thinker.usage(command.response_id)
-        self._metrics.speculated(
-            command.outcome,
-            command.written,
-            command.voiced,
-            usage.input_tokens,
-            usage.output_tokens,
-        )
-
-    def _provider_failed(self, kind: str, event: e.Event) -> None:
-        config = self._agent.config
-        named = {
-            "stt": config.stt,
-            "llm": (config.llm, *config.fallback.llm)[self._llm],
-            "tts": (config.tts, *config.fallback.tts)[self._voice_number],
-        }
-        provider = named[kind].provider
-        self._metrics.provider_failed(kind, provider)
-        why = getattr(event, "reason", "")
-        log.warning("%s %s failed: %s", kind, provider, why, extra={"call_id": self.call_id})
 
     # ---- tasks -----------------------------------------------------------------------------
 
