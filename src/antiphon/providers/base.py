@@ -127,7 +127,9 @@ class PartialText:
 class FinalText:
     """The transcript of all audio up to the `finalize` with the same `revision`.
 
-    `text` is empty when nothing was understood. `confidence` is 0 to 1; `complete` as above.
+    `text` is empty when nothing was understood. `confidence` is 0 to 1; `complete` as above. Times of
+    `words` count from the beginning of the utterance, its pre-roll included. `language` is a BCP 47
+    tag where the recogniser tells one.
     """
 
     utterance_id: int
@@ -136,6 +138,7 @@ class FinalText:
     confidence: float = 1.0
     complete: float | None = None
     words: tuple[Word, ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
