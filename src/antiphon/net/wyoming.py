@@ -135,12 +135,15 @@ class Connection:
 
     async def aclose(self) -> None:
         """Close; what has been sent is delivered where the peer takes it within a second."""
+        if self._writer.is_closing():
+            return
         self._writer.close()
         try:
-            async with asyncio.timeout(_CLOSE_S):
-                with suppress(OSError):
+            # What is cancelled or too late drops the rest at once.
+            with suppress(OSError):
+                async with asyncio.timeout(_CLOSE_S):
                     await self._writer.wait_closed()
-        except TimeoutError:
+        finally:
             self._writer.transport.abort()
 
     async def _read(self) -> Event:
