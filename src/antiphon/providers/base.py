@@ -235,11 +235,17 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one request, as the provider counted them."""
+    """Tokens of one request, as the provider counted them.
+
+    `input_tokens` are all that were read, `cached_tokens` those of them that came from the
+    provider's cache; `output_tokens` are all that were written, thoughts and tool calls included.
+    `model` is the model that it was, where a provider has several; it then gives one for each.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    model: str = ""
 
 
 LlmEvent = TextDelta | ToolCall | Usage
