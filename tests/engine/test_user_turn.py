@@ -48,6 +48,16 @@ def test_the_transcript_is_asked_for_inside_the_pause() -> None:
     assert user.due_ms() == 900 + Endpointing().stt_deadline_ms
 
 
+def test_another_recogniser_is_given_time_while_nothing_is_understood() -> None:
+    ends = Endpointing()
+    user = UserTurn(ends, ENGLISH, [], predicts=False, stts=2)
+    user.speech_started(100)
+    user.speech_stopped(900)
+    assert user.due_ms() == 900 + ends.stt_deadline_ms + ends.stt_fallback_ms
+    user.partial(1, "a coffee", None, 950)
+    assert user.due_ms() == 900 + ends.stt_deadline_ms
+
+
 @pytest.mark.parametrize("complete", [None, 0.0, 0.25, 0.5, 0.75, 1.0])
 def test_the_wait_is_graded_by_what_is_known_of_the_words(complete: float | None) -> None:
     assert spoken(complete).due_ms() == 2000 + pause_ms("a coffee", complete)

@@ -62,6 +62,50 @@ def test_the_call_ends_when_every_voice_fails() -> None:
     assert set(voices_used(call)) == {0, 1}
 
 
+def test_when_every_voice_fails_a_recorded_sentence_says_so_and_the_call_ends() -> None:
+    call = Scenario(voices=2, recorded=True)
+    gone = call.setup.phrases.voice_gone
+    call.says("tell me")
+    call.answers(ANSWER)
+    call.voice_fails()
+    call.voice_fails()
+    told = call.voice_fails()
+    assert [one for one in told if isinstance(one, c.EndCall)] == []
+    assert voices_used(call)[-1] == 2
+    assert call.spoken == gone
+    call.voices()
+    call.plays_out()
+    assert call.all(c.EndCall) == [c.EndCall("the voice failed")]
+
+
+def test_a_recorded_sentence_that_fails_ends_the_call() -> None:
+    call = Scenario(recorded=True)
+    call.says("tell me")
+    call.answers(ANSWER)
+    for _ in range(2):
+        call.voice_fails()
+    assert call.all(c.EndCall) == []
+    assert c.EndCall("the voice failed") in call.voice_fails()
+
+
+def test_who_stays_on_the_line_after_the_recorded_sentence_gets_a_voice_again() -> None:
+    call = Scenario(recorded=True)
+    call.says("tell me")
+    call.answers(ANSWER)
+    for _ in range(2):
+        call.voice_fails()
+    assert voices_used(call)[-1] == 1
+    call.voices()
+    call.speaks("are you there")
+    call.plays_out()
+    assert call.all(c.EndCall) == []
+    call.falls_silent()
+    call.understood("are you there")
+    call.waits_for_the_end()
+    call.answers(ANSWER)
+    assert voices_used(call)[-1] == 0
+
+
 def test_a_stalled_voice_is_replaced() -> None:
     waits = {"tts_deadline_ms": 1500, "tts_first_ms": 1000}
     call = Scenario(voices=2, policy=policy(dead_air=waits))

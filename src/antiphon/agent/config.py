@@ -122,8 +122,29 @@ Choices = Annotated[tuple[ProviderChoice, ...], BeforeValidator(_one_is_a_list)]
 class Fallback(Group):
     """Who steps in when a provider fails, in order."""
 
+    stt: Choices = Field(default=(), description="Recognisers, when the agent's own is lost.")
     llm: Choices = Field(default=(), description="Brains, when the agent's own gives no answer.")
     tts: Choices = Field(default=(), description="Voices, when the agent's own falls silent.")
+    stt_final_ms: int = Field(
+        default=800,
+        ge=100,
+        le=10_000,
+        description="Longest wait for a recogniser's final text before the next one is asked.",
+    )
+    hedge_ms: int | None = Field(
+        default=None,
+        ge=50,
+        le=10_000,
+        description="Wait for the brain's first words after which the next one is asked as well, "
+        "and the quicker one is heard; what the other one costs is lost. Absent: never.",
+    )
+    breaker_failures: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="Failures in a row, over all calls, after which a provider is not asked any "
+        "more until it answers a probe.",
+    )
 
 
 class AgentConfig(Group):

@@ -62,6 +62,8 @@ class LoadedAgent:
             ),
             llms=1 + len(config.fallback.llm),
             voices=1 + len(config.fallback.tts),
+            stts=1 + len(config.fallback.stt),
+            recorded=True,
             detects_turns=config.turn_detector is not None,
         )
 

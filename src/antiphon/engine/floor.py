@@ -67,7 +67,11 @@ class Floor:
         self.ended = False
         self.language = language_of(setup.language)
         self.user = UserTurn(
-            setup.policy.endpointing, self.language, self.out, predicts=setup.detects_turns
+            setup.policy.endpointing,
+            self.language,
+            self.out,
+            predicts=setup.detects_turns,
+            stts=setup.stts,
         )
         self.response: Response | None = None
         self.prepared: Response | None = None  # for a turn that may be over; never heard as such

@@ -48,6 +48,12 @@ class Endpointing:
     stt_deadline_ms: int = _number(
         1000, 200, 10000, "Longest wait for the final transcript after the end of speech."
     )
+    stt_fallback_ms: int = _number(
+        1500,
+        0,
+        10000,
+        "Wait beyond that, where nothing was understood yet and another recogniser may step in.",
+    )
     max_utterance_ms: int = _number(
         30000, 5000, 120000, "An utterance is passed on in pieces of at most this length."
     )
@@ -254,6 +260,10 @@ class Phrases:
         default="Sorry, I have a technical problem and can't answer that. Please try again.",
         metadata={"doc": "The language model failed."},
     )
+    voice_gone: str = field(
+        default="I'm sorry, I have lost my voice for the moment. Please try again later. Goodbye.",
+        metadata={"doc": "Every voice failed; recorded when the server starts, and then the end."},
+    )
     stt_failed: str = field(
         default="Sorry, I can't hear you right now. Please type, or try again later.",
         metadata={"doc": "Speech recognition failed for good."},
@@ -266,7 +276,9 @@ class Setup:
 
     `greeting` may be empty: then the caller speaks first. `tool_deadlines` are pairs of tool name
     and milliseconds, for tools that set a time of their own. `llms` and `voices` count the agent's
-    own and its fallbacks. `detects_turns`: there is a detector that answers PredictTurn.
+    own and its fallbacks, `stts` likewise (which of them listens is not the engine's business).
+    `detects_turns`: there is a detector that answers PredictTurn. `recorded`: there is one voice
+    more, the last, that says `phrases.voice_gone` whatever it is given.
     """
 
     greeting: str = ""
@@ -277,4 +289,6 @@ class Setup:
     tool_deadlines: tuple[tuple[str, int], ...] = ()
     llms: int = 1
     voices: int = 1
+    stts: int = 1
     detects_turns: bool = False
+    recorded: bool = False

@@ -69,6 +69,7 @@ class UserTurn:
 
     __slots__ = (
         "_burst_ms",
+        "_fallback_ms",
         "_keys_due_ms",
         "_language",
         "_next_utterance",
@@ -92,8 +93,15 @@ class UserTurn:
     )
 
     def __init__(
-        self, policy: Endpointing, language: Language, out: list[Command], *, predicts: bool
+        self,
+        policy: Endpointing,
+        language: Language,
+        out: list[Command],
+        *,
+        predicts: bool,
+        stts: int = 1,
     ) -> None:
+        self._fallback_ms = policy.stt_fallback_ms if stts > 1 else 0
         self._policy, self._language, self.out = policy, language, out
         self._predicts = predicts
         self._next_utterance = 1
@@ -280,7 +288,8 @@ class UserTurn:
             # Who types has finished, whatever sounds in the room.
             return self.speech_end_ms if self.source == "text" else None
         if not self.final:
-            return self.speech_end_ms + self._policy.stt_deadline_ms
+            patience_ms = 0 if self.text else self._fallback_ms
+            return self.speech_end_ms + self._policy.stt_deadline_ms + patience_ms
         if self.source == "text":
             return self.speech_end_ms
         return self.speech_end_ms + self._wait()

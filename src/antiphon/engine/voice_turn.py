@@ -23,6 +23,9 @@ from antiphon.engine.overlap import Overlap
 from antiphon.engine.response import Pace, Response, ResponseState
 from antiphon.errors import IllegalEvent
 
+NO_VOICE = "the voice failed"
+"""Why a call ends in which nothing can be said any more."""
+
 
 class VoiceTurn:
     """The voice in one call. See the module."""
@@ -93,17 +96,21 @@ class VoiceTurn:
 
     def failed(self) -> None:
         """Go on with the next voice, or once more with the same one, from what was not heard. When
-        that fails, too, nothing can be said any more, and the call ends."""
+        that fails, too, all that can be said is what was recorded, and the call ends."""
         floor, response = self._floor, self._floor.response
         assert response is not None
         self._failures += 1
         rest, ending = response.unheard(), response.end_call_reason
         self.stop("voice", status="failed")
-        self._voice = (self._voice + 1) % floor.setup.voices
-        if self._failures > max(1, floor.setup.voices):
-            self.end_call("the voice failed")
-        else:
+        if self._failures <= max(1, floor.setup.voices):
+            self._voice = (self._voice + 1) % floor.setup.voices
             self.owe(rest, ending, response)
+        elif floor.setup.recorded and self._voice < floor.setup.voices:
+            self._voice = floor.setup.voices
+            self.rest, self.rest_end = floor.setup.phrases.voice_gone, NO_VOICE
+            self.rest_protected = True
+        else:
+            self.end_call(NO_VOICE)
 
     def owe(self, rest: str, ending: str, response: Response) -> None:
         """Say the rest of a response as soon as nobody speaks, in the same manner."""
@@ -221,6 +228,8 @@ class VoiceTurn:
         floor.idle_from_ms = floor.now_ms
         if completed:
             self._failures = 0
+            if response.voice == floor.setup.voices:
+                self._voice = 0  # whoever stays on the line may find it back
             self.rest_end = response.end_call_reason  # unless the caller has something to say
 
     def end_call(self, reason: str) -> None:
