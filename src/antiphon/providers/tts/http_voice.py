@@ -43,10 +43,19 @@ class HttpVoice:
         provider: its registry name.
         base_url: where requests with relative paths go.
         build: makes a request, on the client it is given, whose answer is raw mono s16 PCM.
+        not_sound: how the content types begin that are no sound.
     """
 
-    def __init__(self, provider: str, base_url: str, limits: HttpLimits, build: Build) -> None:
-        self._provider, self._base_url = provider, base_url
+    def __init__(
+        self,
+        provider: str,
+        base_url: str,
+        limits: HttpLimits,
+        build: Build,
+        *,
+        not_sound: tuple[str, ...] = _NOT_SOUND,
+    ) -> None:
+        self._provider, self._base_url, self._not_sound = provider, base_url, not_sound
         self._limits, self._build = limits, build
         self._client: httpx.AsyncClient | None = None
 
@@ -110,7 +119,7 @@ class HttpVoice:
             within_ms = self._limits.first_audio_ms
             response = await send(self._client, request, self._provider, within_ms=within_ms)
         kind = response.headers.get("content-type", "")
-        if response.status_code == 200 and not kind.startswith(_NOT_SOUND):
+        if response.status_code == 200 and not kind.startswith(self._not_sound):
             return segment, response
         try:
             if response.status_code == 200:
