@@ -106,13 +106,30 @@ def test_a_call_without_id_gets_one() -> None:
         (("<th", "ink>a ", "b</thi", "nk>", "\n", "Hi ", "there"), "Hi there"),
         (("\n<think>", "never ends"), ""),
         (("<this is", " plain"), "<this is plain"),
-        (("Hi <think> there",), "Hi <think> there"),
+        (("Hi <think>well", "</think>there"), "Hi there"),
         (("<th",), "<th"),
         (("<think>a", "</think>", "  "), ""),
     ],
 )
 def test_thoughts_are_not_spoken(pieces: tuple[str, ...], expected: str) -> None:
     assert said(*pieces) == expected
+
+
+def test_thoughts_beside_the_text_are_not_spoken() -> None:
+    for name in ("reasoning_content", "reasoning"):
+        events = assemble({name: "hm"}, {name: "so", "content": "Hi"})
+        assert events == [TextDelta("Hi")]
+    parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "Hi"}]
+    assert assemble({"content": parts}) == [TextDelta("Hi")]
+
+
+def test_an_answer_that_begins_inside_a_thought_teaches() -> None:
+    assembler = ChunkAssembler("r")
+    assembler.add({"choices": [{"delta": {"content": "hm</think>Hi"}}]})
+    assert assembler.began_inside
+    taught = ChunkAssembler("r", begins_inside=True)
+    assert taught.add({"choices": [{"delta": {"content": "hm"}}]}) == []
+    assert taught.add({"choices": [{"delta": {"content": "</think>Hi"}}]}) == [TextDelta("Hi")]
 
 
 @pytest.mark.parametrize(

@@ -19,21 +19,30 @@ from antiphon.errors import ProviderError, UserFacingError
 from antiphon.net.http import open_client, read_body, send, transport_errors
 from antiphon.providers import registry
 from antiphon.providers.base import AgentHints, Llm, LlmEvent, LlmRequest
+from antiphon.providers.llm._endpoint import GenerationOptions
+from antiphon.providers.llm.compatible import (
+    LlamaServerOptions,
+    LmStudioOptions,
+    OllamaOptions,
+    VllmOptions,
+)
 from antiphon.providers.llm.openai import (
     KEY_VARIABLE,
     MODEL_VARIABLE,
     OPENAI_MODEL,
     OPENAI_URL,
     URL_VARIABLE,
-    GenerationOptions,
     chat_models,
 )
 
-LOCAL_SERVERS = (
-    ("Ollama", "http://127.0.0.1:11434/v1"),
-    ("llama.cpp", "http://127.0.0.1:8080/v1"),
-    ("LM Studio", "http://127.0.0.1:1234/v1"),
-    ("vLLM", "http://127.0.0.1:8000/v1"),
+LOCAL_SERVERS = tuple(
+    (name, str(options.model_fields["base_url"].default))
+    for name, options in (
+        ("Ollama", OllamaOptions),
+        ("llama.cpp", LlamaServerOptions),
+        ("LM Studio", LmStudioOptions),
+        ("vLLM", VllmOptions),
+    )
 )
 """Where local servers listen by default; the first that answers is taken."""
 
@@ -119,6 +128,11 @@ class AutoLlm:
         self._options, self._hints = options, hints
         self._llm: Llm | None = None
         self.chosen = ""
+
+    @property
+    def model(self) -> str:
+        """What the one that was chosen is called; empty for the flow, which costs nothing."""
+        return str(getattr(self._llm, "model", None) or "")
 
     async def start(self) -> None:
         """Choose, say what was chosen, and start it."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from antiphon.providers.base import LlmEvent, TextDelta, Usage
+from antiphon.providers.llm.thoughts import ThoughtFilter
 from antiphon.types import Message, ToolCall, ToolSpec
 
 INTERRUPTED = "[interrupted]"
@@ -95,13 +96,17 @@ class _PartialCall:
 
 
 class ChunkAssembler:
-    """Takes the chunks of one answer in order; gives text at once and tool calls at the end."""
+    """Takes the chunks of one answer in order; gives text at once and tool calls at the end.
 
-    def __init__(self, request_id: str) -> None:
+    Thoughts in the text are dropped, and so is what comes as `reasoning_content` (DeepSeek, vLLM,
+    llama.cpp) or `reasoning` (Groq, Ollama). `begins_inside`: see `ThoughtFilter`.
+    """
+
+    def __init__(self, request_id: str, begins_inside: bool = False) -> None:
         self._request_id = request_id
         self._calls: list[_PartialCall] = []
         self._by_index: dict[int, _PartialCall] = {}
-        self._thoughts = _ThoughtFilter()
+        self._thoughts = ThoughtFilter(begins_inside)
         self.finish_reason: str | None = None
 
     def add(self, chunk: Any) -> list[LlmEvent]:
@@ -136,6 +141,11 @@ class ChunkAssembler:
             events += _usage(usage)
         return events
 
+    @property
+    def began_inside(self) -> bool:
+        """Whether the text began in the middle of a thought."""
+        return self._thoughts.unopened
+
     def finish(self) -> list[LlmEvent]:
         """What is left when the stream has ended: text held back, then the tool calls."""
         text = self._thoughts.rest()
@@ -147,12 +157,18 @@ class ChunkAssembler:
         return [*([TextDelta(text)] if text else []), *calls]
 
     def _text(self, delta: dict[str, Any]) -> list[LlmEvent]:
+        text = ""
+        if delta.get("reasoning_content") or delta.get("reasoning"):
+            text = self._thoughts.thoughts_are_apart()
         written = delta.get("content") or delta.get("refusal")
-        if not written:
-            return []
-        if not isinstance(written, str):
-            raise ChunkError("`content` is not text")
-        text = self._thoughts.add(written)
+        if isinstance(written, list):
+            # Mistral's reasoning models: parts, some of which are thoughts.
+            parts = [one for one in written if isinstance(one, dict) and one.get("type") == "text"]
+            written = "".join(str(one.get("text") or "") for one in parts)
+        if written:
+            if not isinstance(written, str):
+                raise ChunkError("`content` is not text")
+            text += self._thoughts.add(written)
         return [TextDelta(text)] if text else []
 
     def _call_part(self, part: Any) -> None:
@@ -184,45 +200,10 @@ def _usage(usage: Any) -> list[LlmEvent]:
         return []
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"), cached)
-    return [Usage(*(one if isinstance(one, int) else 0 for one in counts))]
+    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    return [Usage(count(read), count(written), count(cached))]
 
 
-class _ThoughtFilter:
-    """Drops `<think>...</think>` at the beginning of an answer: local reasoning models write their
-    thoughts there when their server does not take them out, and they must not be spoken."""
-
-    _OPEN, _CLOSE = "<think>", "</think>"
-
-    def __init__(self) -> None:
-        self._held = ""
-        self._state = "start"
-
-    def add(self, text: str) -> str:
-        if self._state == "through":
-            return text
-        self._held += text
-        if self._state == "start":
-            begun = self._held.lstrip()
-            if not begun.startswith(self._OPEN):
-                return "" if self._OPEN.startswith(begun) else self._release(self._held)
-            self._state, self._held = "inside", begun[len(self._OPEN) :]
-        head, found, tail = self._held.partition(self._CLOSE)
-        if found:
-            self._state = "trim"
-            self._held = tail
-        if self._state == "trim":
-            tail = self._held.lstrip()
-            return self._release(tail) if tail else ""
-        # Enough to recognise the end when it is split over chunks.
-        self._held = head[-len(self._CLOSE) :]
-        return ""
-
-    def rest(self) -> str:
-        held = self._held if self._state == "start" else ""
-        self._held = ""
-        return held
-
-    def _release(self, text: str) -> str:
-        self._state, self._held = "through", ""
-        return text
+def count(value: Any) -> int:
+    """A number of tokens; 0 for what is none."""
+    return value if isinstance(value, int) else 0

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 import os
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-import httpx
 from pydantic import Field, field_validator
 
-from antiphon.errors import ProviderError
-from antiphon.net.http import (
-    open_client,
-    read_body,
-    send,
-    sse_data,
-    status_error,
-    transport_errors,
-)
-from antiphon.providers.base import AgentHints, LlmEvent, LlmRequest, ProviderOptions, TextDelta
+from antiphon.providers.base import AgentHints, LlmEvent, LlmRequest, TextDelta, Traits
+from antiphon.providers.llm._endpoint import DONE, Endpoint, GenerationOptions, an_address
 from antiphon.providers.llm.chat import ChunkAssembler, ChunkError, to_messages, to_tools
-from antiphon.providers.secret import Secret
-from antiphon.types import ToolCall
+from antiphon.providers.secret import Secret, vendor_key
+from antiphon.types import Message, ToolCall
 
 OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_MODEL = "gpt-4.1-mini"
@@ -36,33 +25,33 @@ KEY_VARIABLE, URL_VARIABLE, MODEL_VARIABLE = (
     "OPENAI_BASE_URL",
     "ANTIPHON_LLM_MODEL",
 )
+CAN = ("tools", "prompt caching", "thinking unspoken")
 
-_log = logging.getLogger("antiphon.llm.openai")
-_NOT_CHAT = ("embed", "rerank", "whisper", "tts", "moderation", "bge-", "clip")
+_NOT_CHAT = ("embed", "rerank", "whisper", "tts", "moderation", "bge-", "clip", "guard")
 
 
-class GenerationOptions(ProviderOptions):
-    """What can be said of a generation whichever server makes it."""
+class ChatOptions(GenerationOptions):
+    """Options of every provider that speaks chat completions."""
 
-    temperature: float | None = Field(
-        default=None, ge=0, le=2, description="Randomness of the answers; the server's when absent."
+    base_url: str | None = Field(default=None, description="The server, with `/v1`.")
+    model: str | None = Field(
+        default=None, description="The model; the first that the server lists when absent."
     )
-    max_tokens: int | None = Field(
-        default=None, ge=1, description="Longest answer in tokens, thoughts included."
+    api_key: Secret | None = Field(
+        default=None,
+        description="The key, as `${VARIABLE}`; else the vendor's own variable, which is never "
+        "sent to a server that is not the vendor's.",
     )
-    extra_body: dict[str, Any] = Field(
-        default_factory=dict, description="Further fields of the request, sent as they are."
-    )
-    connect_ms: int = Field(default=2000, ge=10, le=60_000, description="Longest connecting.")
-    first_token_ms: int = Field(
-        default=8000, ge=10, le=600_000, description="Longest wait for the answer's beginning."
-    )
-    idle_ms: int = Field(
-        default=5000, ge=10, le=600_000, description="Longest wait between two pieces of it."
+    begins_thinking: bool = Field(
+        default=False,
+        description="The model's template opens `<think>` itself, so that answers begin inside a "
+        "thought: nothing is said before `</think>`. Found out after the first answer otherwise.",
     )
 
+    _address = field_validator("base_url")(an_address)
 
-class OpenAiOptions(GenerationOptions):
+
+class OpenAiOptions(ChatOptions):
     """Options of `llm: openai`."""
 
     base_url: str | None = Field(
@@ -80,48 +69,37 @@ class OpenAiOptions(GenerationOptions):
         "never sent to a `base_url` of the file that is not OpenAI's.",
     )
 
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, value: str | None) -> str | None:
-        if value is not None and not (
-            value.startswith(("http://", "https://")) and urlsplit(value).hostname
-        ):
-            raise ValueError(f"`{value}` is not an address such as http://127.0.0.1:8080/v1")
-        return value
 
+class ChatLlm:
+    """A server of chat completions. A subclass says which: see `compatible.py`."""
 
-class OpenAiLlm:
-    """Any OpenAI-compatible server (chat completions): OpenAI, Ollama, llama.cpp, vLLM."""
+    Options: ClassVar[type[ChatOptions]] = ChatOptions
+    traits: ClassVar[Traits] = Traits("server", "", CAN)
+    name: ClassVar[str] = "openai"
+    asks_for_usage: ClassVar[bool] = True
 
-    Options = OpenAiOptions
-
-    def __init__(self, options: OpenAiOptions, hints: AgentHints) -> None:
+    def __init__(self, options: ChatOptions, hints: AgentHints) -> None:
         self._options = options
-        self.base_url = options.base_url or os.environ.get(URL_VARIABLE) or OPENAI_URL
-        self._at_openai = urlsplit(self.base_url).hostname == urlsplit(OPENAI_URL).hostname
-        self._key = options.api_key
-        if self._key is None and (options.base_url is None or self._at_openai):
-            self._key = Secret.from_env(KEY_VARIABLE)
-        self.model = options.model or os.environ.get(MODEL_VARIABLE)
-        if self.model is None and self._at_openai:
-            self.model = OPENAI_MODEL
-        self._client: httpx.AsyncClient | None = None
+        self.base_url = options.base_url or self._vendor_url
+        self.model = options.model
+        variable = self.traits.key or "YOUR_KEY"
+        self._endpoint = Endpoint(self.name, self.base_url, options, variable)
+        self._begins_inside = options.begins_thinking
 
     async def start(self) -> None:
-        """Open the connection, so that the first answer does not wait for it, and find a model when
-        none is named. A server that is not there yet is no reason not to start."""
-        headers = {"Authorization": f"Bearer {self._key.value}"} if self._key else {}
-        self._client = open_client(
-            self.base_url, connect_ms=self._options.connect_ms, headers=headers
-        )
-        try:
-            await self._find_model()
-        except ProviderError as error:
-            _log.warning("llm not ready", extra={"base_url": self.base_url, "error": str(error)})
+        """Open the connection, so that the first answer does not wait for it. A server that is not
+        there yet is no reason not to start.
+
+        Raises:
+            UserFacingError: the vendor wants a key, and there is none.
+        """
+        key = self._key()
+        headers = {"Authorization": f"Bearer {key.value}"} if key else {}
+        await self._endpoint.open(key, headers)
+        await self._endpoint.warm("models")
 
     async def aclose(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
+        await self._endpoint.aclose()
 
     async def stream(self, request: LlmRequest) -> AsyncIterator[LlmEvent]:
         """Generate; see `Llm.stream`. Closing the iterator closes the HTTP stream, which is how
@@ -130,54 +108,45 @@ class OpenAiLlm:
         Raises:
             ProviderError: what the server says; `retryable` for 429, 5xx and broken connections.
         """
-        begun = asyncio.get_running_loop().time()
-        body = self._body(request, self.model or await self._find_model())
-        assembler, said = ChunkAssembler(secrets.token_hex(8)), False
-        async with self._post(body) as response:
-            with transport_errors("openai", self._place):
-                async with aclosing(self._events(response, assembler, begun)) as events:
-                    async for event in events:
-                        said = said or isinstance(event, TextDelta)
-                        yield event
+        model = self.model or await self._find_model()
+        assembler, said = ChunkAssembler(secrets.token_hex(8), self._begins_inside), False
+        done = False
+        path = "chat/completions"
+        async with aclosing(
+            self._endpoint.events(path, self._body(request, model), model)
+        ) as chunks:
+            async for chunk in chunks:
+                if chunk == DONE:
+                    done = True
+                    break
+                for event in self._taken(assembler, chunk):
+                    said = said or isinstance(event, TextDelta)
+                    yield event
+        if not done and assembler.finish_reason is None:
+            raise self._endpoint.error("the stream ended before the answer was whole")
         for event in assembler.finish():
             said = said or isinstance(event, TextDelta | ToolCall)
             yield event
+        self._begins_inside = self._begins_inside or assembler.began_inside
         if assembler.finish_reason == "content_filter" and not said:
-            raise self._error("the answer was withheld by the server's content filter", False)
+            message = "the answer was withheld by the server's content filter"
+            raise self._endpoint.error(message, False)
 
-    async def _events(
-        self, response: httpx.Response, assembler: ChunkAssembler, begun: float
-    ) -> AsyncGenerator[LlmEvent, None]:
-        spent_ms = int((asyncio.get_running_loop().time() - begun) * 1000)
-        first_ms = max(10, self._options.first_token_ms - spent_ms)
-        stream = sse_data(response, "openai", first_ms=first_ms, idle_ms=self._options.idle_ms)
-        done = False
-        async with aclosing(stream):
-            async for data in stream:
-                if data.strip() == "[DONE]":
-                    done = True
-                    break
-                for event in self._parsed(assembler, data):
-                    yield event
-        if not done and assembler.finish_reason is None:
-            raise self._error("the stream ended before the answer was whole", True)
-
-    def _parsed(self, assembler: ChunkAssembler, data: str) -> list[LlmEvent]:
+    def _taken(self, assembler: ChunkAssembler, chunk: Any) -> list[LlmEvent]:
         try:
-            return assembler.add(json.loads(data))
+            return assembler.add(chunk)
         except ChunkError as error:
-            raise self._error(str(error), True) from None
-        except (ValueError, RecursionError):
-            raise self._error(f"not JSON in the stream: {data[:80]!r}", True) from None
+            raise self._endpoint.error(str(error)) from None
 
     def _body(self, request: LlmRequest, model: str) -> dict[str, Any]:
         options = self._options
         body: dict[str, Any] = {
             "model": model,
-            "messages": to_messages(request.messages),
+            "messages": to_messages(self._messages(request)),
             "stream": True,
-            "stream_options": {"include_usage": True},
         }
+        if self.asks_for_usage:
+            body["stream_options"] = {"include_usage": True}
         if request.tools:
             body["tools"] = to_tools(request.tools)
         if options.temperature is not None:
@@ -188,70 +157,57 @@ class OpenAiLlm:
             body[name] = options.max_tokens
         return {**body, **options.extra_body}
 
-    @asynccontextmanager
-    async def _post(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
-        """The response of a request whose status is a success."""
-        response = await self._send("POST", "chat/completions", body)
-        try:
-            if response.status_code != 200:
-                raise await self._refusal(response, str(body["model"]))
-            kind = response.headers.get("content-type", "")
-            if not kind.startswith("text/event-stream"):
-                raise self._error(f"{self._place} did not stream its answer ({kind})", False)
-            yield response
-        finally:
-            await response.aclose()
-
-    async def _send(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        if self._client is None:
-            raise RuntimeError("start() has not been called")
-        request = self._client.build_request(method, path, json=body)
-        with transport_errors("openai", self._place):
-            return await send(
-                self._client, request, "openai", within_ms=self._options.first_token_ms
-            )
+    def _messages(self, request: LlmRequest) -> tuple[Message, ...]:
+        return request.messages
 
     async def _find_model(self) -> str:
-        """The model to use, which may take asking the server what it has."""
-        response = await self._send("GET", "models")
-        try:
-            if response.status_code != 200:
-                raise await self._refusal(response, self.model or "")
-            with transport_errors("openai", self._place):
-                body = await read_body(response, "openai", within_ms=self._options.first_token_ms)
-        finally:
-            await response.aclose()
-        if self.model is None:
-            models = chat_models(body)
-            if not models:
-                raise self._error(f"{self._place} lists no model; name one with `model:`", False)
-            self.model = models[0]
+        """The first model that the server has and that may be able to chat."""
+        models = chat_models(await self._endpoint.get("models"))
+        if not models:
+            message = f"{self._endpoint.place} lists no model; name one with `model:`"
+            raise self._endpoint.error(message, False)
+        self.model = models[0]
         return self.model
 
-    async def _refusal(self, response: httpx.Response, model: str) -> ProviderError:
-        error = await status_error("openai", response, within_ms=1000)
-        advice = ""
-        if response.status_code in (401, 403):
-            advice = self._key_advice()
-        elif response.status_code == 404:
-            advice = f"; is `{model}` a model of {self._place}?"
-        if not advice:
-            return error
-        text = str(error).removeprefix("openai: ") + advice
-        return ProviderError(text, provider="openai", retryable=False, status=error.status)
-
-    def _key_advice(self) -> str:
-        if self._key is None:
-            variable = KEY_VARIABLE if self._options.base_url is None else "YOUR_KEY"
-            return f"; no key was sent: set {variable} and write api_key: ${{{variable}}}"
-        return f"; the key is that of {self._key.variable or 'api_key'}"
+    def _key(self) -> Secret | None:
+        given, variable = self._options.api_key, self.traits.key
+        if given is not None or not variable:
+            return given
+        return vendor_key(None, variable, self.name, url=self.base_url, vendor_url=self._vendor_url)
 
     @property
-    def _place(self) -> str:
-        return f"the server at {self.base_url}"
+    def _at_openai(self) -> bool:
+        return urlsplit(self.base_url).hostname == urlsplit(OPENAI_URL).hostname
 
-    def _error(self, message: str, retryable: bool) -> ProviderError:
-        return ProviderError(message, provider="openai", retryable=retryable)
+    @property
+    def _vendor_url(self) -> str:
+        return str(self.Options.model_fields["base_url"].default)
+
+
+class OpenAiLlm(ChatLlm):
+    """Any OpenAI-compatible server (chat completions): OpenAI, Ollama, llama.cpp, vLLM."""
+
+    Options: ClassVar[type[ChatOptions]] = OpenAiOptions
+    traits = Traits("cloud", KEY_VARIABLE, CAN)
+
+    def __init__(self, options: OpenAiOptions, hints: AgentHints) -> None:
+        super().__init__(options, hints)
+        if options.base_url is not None and not self._at_openai:
+            # Whose key this server wants is not known.
+            self._endpoint = Endpoint(self.name, self.base_url, options, "YOUR_KEY")
+        self.model = options.model or os.environ.get(MODEL_VARIABLE)
+        if self.model is None and self._at_openai:
+            self.model = OPENAI_MODEL
+
+    def _key(self) -> Secret | None:
+        if self._options.api_key is None and self._options.base_url is None and not self._at_openai:
+            # Address and key come from the environment together.
+            return Secret.from_env(KEY_VARIABLE)
+        return super()._key()
+
+    @property
+    def _vendor_url(self) -> str:
+        return (self._options.base_url is None and os.environ.get(URL_VARIABLE)) or OPENAI_URL
 
 
 def chat_models(body: bytes | str) -> tuple[str, ...]:
