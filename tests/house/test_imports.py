@@ -27,12 +27,16 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "providers": (*BASE, "net", "audio"),
     "channels": (*BASE, "net", "audio"),
     "agent": (*BASE, "engine.policy", "engine.language", *PROVIDERS, "providers.secret"),
-    "session": (*BASE, "engine", "audio", "observe", "agent", "spoken", *PROVIDERS, *CHANNELS),
+    "cost": (*BASE, "agent.explain", "agent.yaml_lines"),
+    "session": (
+        *(*BASE, "engine", "audio", "observe", "agent", "spoken", "cost"),
+        *(*PROVIDERS, *CHANNELS),
+    ),
     "bench": (*BASE, "engine", "audio", "observe", "agent", "session", *PROVIDERS, *CHANNELS),
     "server": (*BASE, "engine", "audio", "observe", "agent", "session", *PROVIDERS, "channels"),
     "cli": (
         *(*BASE, "engine", "sim", "audio", "observe", "agent", "session", "server"),
-        *(*PROVIDERS, "channels", "bench"),
+        *(*PROVIDERS, "channels", "bench", "cost"),
     ),
 }
 # Edges that cross a wall, with the reason. This list may only shrink.
