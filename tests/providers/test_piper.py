@@ -82,9 +82,8 @@ async def test_speakers_by_number_and_name(tmp_path: Path) -> None:
     path = piper_voice(tmp_path, speakers=3)
     loudest = []
     for speaker in (None, 0, 2, "s1"):
-        (pcm,) = await spoken(
-            make(model_path=path, speaker=speaker, sample_rate_hz=PIPER_RATE_HZ), "Hello."
-        )
+        tts = make(model_path=path, speaker=speaker, sample_rate_hz=PIPER_RATE_HZ)
+        (pcm,) = await spoken(tts, "Hello.")
         loudest.append(round(float(np.abs(np.frombuffer(pcm, "<i2")).max() / 32768), 1))
     assert loudest == [0.2, 0.2, 0.6, 0.4]
     with pytest.raises(UserFacingError, match="no speaker `s9`; it has s0, s1, s2"):
