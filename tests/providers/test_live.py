@@ -285,3 +285,22 @@ async def test_an_utterance_without_end_is_refused() -> None:
     with pytest.raises(ProviderError, match="longer than can be kept"):
         speak(stream, 4000)
     await stream.aclose()
+
+
+async def test_a_message_of_another_shape_is_the_vendors_fault() -> None:
+    class Odd(Simple):
+        def read(self, frame: Any) -> Sequence[Told]:
+            return [Piece(frame["text"], True)]
+
+    far = Far()
+
+    async def connect() -> tuple[Link, Wire]:
+        return (await far.connect())[0], Odd()
+
+    stream = LiveStream(Vendor("far", connect))
+    for number in range(3):
+        (await far.line(number)).answers.put_nowait({"no": "text"})
+    with pytest.raises(ProviderError, match="not what the protocol says") as caught:
+        await read(stream, 1)
+    assert caught.value.retryable
+    await stream.aclose()

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from antiphon.errors import ProviderError
 from antiphon.net.ws import closed_error
 from antiphon.providers.base import EndOfTurn, FinalText, PartialText, SttEvent
-from antiphon.providers.stt.wire import Flushed, Link, Piece, Signal, Told, Vendor, Wire
+from antiphon.providers.stt.wire import Flushed, Frame, Link, Piece, Signal, Told, Vendor, Wire
 from antiphon.types import FRAME_MS, INPUT_RATE_HZ, Word
 
 BYTES_PER_MS = INPUT_RATE_HZ * 2 // 1000
@@ -267,9 +267,16 @@ class LiveStream:
 
     async def _read_all(self, link: Link, wire: Wire) -> None:
         while True:
-            for told in wire.read(await link.recv()):
+            for told in self._read(wire, await link.recv()):
                 self._failures = 0
                 self._take(told)
+
+    def _read(self, wire: Wire, frame: Frame) -> Sequence[Told]:
+        try:
+            return wire.read(frame)
+        except (ValueError, TypeError, LookupError, AttributeError):
+            # Fields of other types than the vendor's pages say; no wire has to check each one.
+            raise self._error("a message that is not what the protocol says", True) from None
 
     def _take(self, told: Told) -> None:
         if isinstance(told, Flushed):

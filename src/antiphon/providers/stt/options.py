@@ -39,7 +39,8 @@ def is_address(value: str, *schemes: str) -> str:
 
 def websocket_url(base_url: str) -> str:
     """`http` addresses as `ws` ones, without a slash at the end."""
-    return base_url.replace("http", "ws", 1).rstrip("/") if base_url[:4] == "http" else base_url
+    url = base_url.rstrip("/")
+    return url.replace("http", "ws", 1) if url.startswith("http") else url
 
 
 def keywords(hints: AgentHints, more: tuple[str, ...], limit: int) -> tuple[str, ...]:

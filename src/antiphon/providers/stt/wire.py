@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from antiphon.types import Word
 
@@ -30,7 +30,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """The answer to a flush: all audio sent before it has been told."""
+    """The answer to a flush: all audio sent before it has been told. A vendor whose messages say
+    how far they reach tells `end_ms`, and so answers every flush up to there; without it, the
+    oldest one is answered."""
+
+    end_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,15 @@ class Link(Protocol):
     async def send(self, frame: Any, /) -> None: ...
     async def recv(self) -> Any: ...
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Pings(Protocol):
+    """A connection whose far end proves that it is there; a WebSocket does."""
+
+    async def ping(self) -> Awaitable[float]:
+        """Ask; what is returned is done when the answer has come."""
+        ...
 
 
 class Wire(Protocol):
@@ -76,6 +89,7 @@ class Wire(Protocol):
 
         Raises:
             ProviderError: it is an error, or not what the protocol allows.
+            ValueError, TypeError, LookupError, AttributeError: the latter, too.
         """
         ...
 
@@ -89,6 +103,11 @@ class Vendor:
     `final_ms`. A connection older than `max_session_ms` (0: any age) is replaced between two
     utterances. Audio that is late is sent at most at `speed` times real time (0: at any).
     `final_codes` are closing codes after which trying again is of no use.
+
+    A vendor may leave a flush unanswered when nothing was said since its last final piece; then
+    after `quiet_ms` (0: it always answers) that counts as the answer, provided that it has answered
+    a ping sent after the flush, and that there were no `lull_ms` of audio (0: any) about which it
+    said nothing whatever.
     """
 
     name: str
@@ -99,3 +118,5 @@ class Vendor:
     max_session_ms: int = 0
     speed: float = 0.0
     final_codes: frozenset[int] = frozenset()
+    quiet_ms: int = 0
+    lull_ms: int = 0
