@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -24,6 +24,7 @@ class Line:
         self.answers: asyncio.Queue[Any] = asyncio.Queue()
         self.closed = False
         self.broken: Exception | None = None
+        self.there = True
 
     async def send(self, frame: Any, /) -> None:
         if self.broken is not None:
@@ -39,6 +40,12 @@ class Line:
 
     async def close(self) -> None:
         self.closed = True
+
+    async def ping(self) -> Awaitable[float]:
+        pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        if self.there:
+            pong.set_result(0.0)
+        return pong
 
     def tell(self, *told: Told | Exception) -> None:
         for one in told:
@@ -68,7 +75,7 @@ class Simple:
         return ["bye"]
 
     def read(self, frame: Any) -> Sequence[Told]:
-        return [frame]
+        return [Piece(str(int(frame)), True)] if isinstance(frame, str) else [frame]
 
 
 class Far:
@@ -303,4 +310,89 @@ async def test_a_message_of_another_shape_is_the_vendors_fault() -> None:
     with pytest.raises(ProviderError, match="not what the protocol says") as caught:
         await read(stream, 1)
     assert caught.value.retryable
+    await stream.aclose()
+
+
+async def test_a_flush_may_go_unanswered_when_nothing_more_was_said() -> None:
+    far = Far()
+    stream = far.stream(quiet_ms=30, lull_ms=1000)
+    line = await far.line()
+    stream.begin(1, 0)
+    speak(stream, 20)
+    await until(lambda: line.audio_ms == 400)
+    line.tell(Piece("yes", True, 300))
+    stream.finalize(1, 1)
+    assert await read(stream, 2) == [PartialText(1, "yes"), FinalText(1, 1, "yes")]
+    speak(stream, 10)
+    await until(lambda: line.audio_ms == 600)
+    stream.end(1)  # the silence after it is flushed, and never answered
+    await until(lambda: line.count("flush") == 2)
+    stream.begin(2, 0)
+    speak(stream, 10)
+    await until(lambda: line.audio_ms == 800)
+    line.tell(Piece("no", True, 750, (Word("no", 650, 750),)))
+    stream.finalize(2, 1)
+    events = await read(stream, 2)
+    assert isinstance(events[1], FinalText)
+    assert (events[1].text, events[1].words) == ("no", (Word("no", 50, 150),))
+    assert len(far.lines) == 1
+    await stream.aclose()
+
+
+async def test_nothing_at_all_is_heard() -> None:
+    far = Far()
+    stream = far.stream(quiet_ms=20, final_ms=60, lull_ms=1000)
+    line = await far.line()
+    for utterance_id in (1, 2):
+        stream.begin(utterance_id, 0)
+        speak(stream, 20)
+        stream.finalize(utterance_id, 1)
+        assert await read(stream, 1) == [FinalText(utterance_id, 1, "")]
+        stream.end(utterance_id)
+    stream.begin(3, 0)
+    speak(stream, 20)
+    stream.finalize(3, 1)  # so much said, and nothing heard: it is deaf
+    second = await far.line(1)
+    await until(lambda: second.count("flush") == 1)
+    assert (line.audio_ms, second.audio_ms) == (1200, 400)
+    await stream.aclose()
+
+
+async def test_a_far_end_that_is_not_there_is_not_quiet() -> None:
+    far = Far()
+    stream = far.stream(quiet_ms=20, final_ms=60)
+    line = await far.line()
+    line.there = False
+    stream.begin(1, 0)
+    speak(stream, 20)
+    stream.finalize(1, 1)
+    second = await far.line(1)
+    second.tell(Piece("yes", True))
+    assert (await read(stream, 2))[1] == FinalText(1, 1, "yes")
+    await stream.aclose()
+
+
+async def test_messages_that_say_how_far_they_reach_answer_all_flushes_up_to_there() -> None:
+    far = Far()
+    stream = far.stream()
+    line = await far.line()
+    stream.begin(1, 0)
+    for revision in (1, 2, 3):
+        speak(stream, 25)
+        stream.finalize(1, revision)
+        await until(lambda wanted=revision: line.count("flush") == wanted)
+    line.tell(Piece("first", True, 600), Flushed(600))
+    line.tell(Piece("first second", False, 1400), Flushed(1470))
+    events = await read(stream, 3)
+    assert events[2] == FinalText(1, 3, "first first second")
+    await stream.aclose()
+
+
+async def test_what_is_no_answer_at_all_is_an_error() -> None:
+    far = Far()
+    stream = far.stream()
+    for number in range(3):
+        (await far.line(number)).answers.put_nowait("no number")
+    with pytest.raises(ProviderError, match="not what the protocol says"):
+        await read(stream, 1)
     await stream.aclose()

@@ -13,15 +13,25 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from websockets.exceptions import ConnectionClosed
 
 from antiphon.errors import ProviderError
 from antiphon.net.ws import closed_error
-from antiphon.providers.base import EndOfTurn, FinalText, PartialText, SttEvent
-from antiphon.providers.stt.wire import Flushed, Frame, Link, Piece, Signal, Told, Vendor, Wire
-from antiphon.types import FRAME_MS, INPUT_RATE_HZ, Word
+from antiphon.providers.base import EndOfTurn, PartialText, SttEvent
+from antiphon.providers.stt._utterance import Ask, Utterance
+from antiphon.providers.stt.wire import (
+    Flushed,
+    Frame,
+    Link,
+    Piece,
+    Pings,
+    Signal,
+    Told,
+    Vendor,
+    Wire,
+)
+from antiphon.types import FRAME_MS, INPUT_RATE_HZ
 
 BYTES_PER_MS = INPUT_RATE_HZ * 2 // 1000
 PREROLL_MS = 3000
@@ -35,27 +45,8 @@ LIVED_S = 5.0
 """A connection that was of use for so long did not fail at once."""
 _CLOSE_S = 1.0
 _MAX_EVENTS = 1000
-
-
-@dataclass(slots=True)
-class _Utterance:
-    utterance_id: int
-    audio: bytearray
-    sent: int = 0  # bytes of it on this connection
-    origin_ms: int = 0  # where it begins on this connection
-    finals: list[Piece] = field(default_factory=list)
-    interim: Piece | None = None
-    revision: int | None = None  # the newest one asked for and not answered
-    told: str = ""
-
-    def text(self) -> str:
-        pieces = [*self.finals, *([self.interim] if self.interim else [])]
-        return " ".join(piece.text.strip() for piece in pieces if piece.text.strip())
-
-    def again(self) -> None:
-        """A new connection knows nothing of it."""
-        self.sent, self.interim = 0, None
-        self.finals.clear()
+_SLACK_MS = 100
+"""Vendors cut audio into pieces of their own; what is left of the last one they may not count."""
 
 
 class LiveStream:
@@ -64,14 +55,14 @@ class LiveStream:
     def __init__(self, vendor: Vendor) -> None:
         self._vendor = vendor
         self._ring: deque[bytes] = deque(maxlen=PREROLL_MS // FRAME_MS)
-        self._utterance: _Utterance | None = None
+        self._utterance: Utterance | None = None
         self._events: asyncio.Queue[SttEvent | ProviderError | None] = asyncio.Queue(_MAX_EVENTS)
         self._more = asyncio.Event()
         self._sent_ms = 0  # on this connection
+        self._read_ms = 0  # of these, when the vendor last said something
         self._unflushed = False  # audio was sent after the last flush
-        self._asks: deque[int | None] = deque()  # flushes not answered: revision; None: of the past
+        self._asks: deque[Ask] = deque()
         self._drain = False  # the past has to be flushed before anything else is sent
-        self._asked_at = 0.0
         self._failures = 0
         self._closed = False
         self._now = asyncio.get_running_loop().time
@@ -93,7 +84,7 @@ class LiveStream:
         self.end(-1)
         frames = -(-preroll_ms // FRAME_MS)
         before = list(self._ring)[-frames:] if frames else []
-        self._utterance = _Utterance(utterance_id, bytearray().join(before))
+        self._utterance = Utterance(utterance_id, bytearray().join(before))
         self._more.set()
 
     def finalize(self, utterance_id: int, revision: int) -> None:
@@ -108,7 +99,8 @@ class LiveStream:
             self._utterance = None
             # What the vendor still has to say of it must not be taken for the next one's.
             self._drain = self._drain or self._unflushed
-            self._asks = deque(None for _ in self._asks)
+            for ask in self._asks:
+                ask.revision = None
             self._more.set()
 
     async def events(self) -> AsyncIterator[SttEvent]:
@@ -145,7 +137,8 @@ class LiveStream:
                 await asyncio.sleep(BACKOFF_MS[self._failures - 1] / 1000)
 
     def _renew(self) -> None:
-        self._sent_ms, self._unflushed, self._drain = 0, False, False
+        self._sent_ms = self._read_ms = 0
+        self._unflushed = self._drain = False
         self._asks.clear()
         if self._utterance is not None:
             self._utterance.again()
@@ -198,7 +191,7 @@ class LiveStream:
                 return
             await self._wait(link, wire)
 
-    async def _send_audio(self, link: Link, wire: Wire, utterance: _Utterance) -> None:
+    async def _send_audio(self, link: Link, wire: Wire, utterance: Utterance) -> None:
         """Send what is there of it, in whole chunks; before a flush, all."""
         chunk = self._vendor.chunk_ms * BYTES_PER_MS
         while self._utterance is utterance:
@@ -214,22 +207,26 @@ class LiveStream:
             if self._vendor.speed and waiting > 2 * chunk:
                 await asyncio.sleep(self._vendor.chunk_ms / 1000 / self._vendor.speed)
 
-    async def _ask(self, link: Link, wire: Wire, utterance: _Utterance) -> None:
+    async def _ask(self, link: Link, wire: Wire, utterance: Utterance) -> None:
         """Ask for the final text, once per revision."""
         revision = utterance.revision
-        if revision not in self._asks:
+        if all(ask.revision != revision for ask in self._asks):
             await self._flush(link, wire, revision)
 
     async def _flush(self, link: Link, wire: Wire, revision: int | None) -> None:
         frames = wire.flush() if self._unflushed else None
         self._unflushed = False
         if frames is not None:
-            self._asks.append(revision)
-            self._asked_at = self._now()
+            ask = Ask(revision, self._sent_ms, self._now())
+            self._asks.append(ask)
             for frame in frames:
                 await link.send(frame)
-        elif self._asks and self._asks[-1] is not None:
-            self._asks[-1] = revision  # nothing was said since the last flush
+            if self._vendor.quiet_ms and isinstance(link, Pings):
+                ask.pong = await link.ping()
+                if isinstance(ask.pong, asyncio.Future):
+                    ask.pong.add_done_callback(lambda _: self._more.set())
+        elif self._asks and self._asks[-1].revision is not None:
+            self._asks[-1].revision = revision  # nothing was said since the last flush
         else:
             self._answer(revision)
 
@@ -238,26 +235,50 @@ class LiveStream:
         every_s = self._vendor.keep_alive_ms / 1000
         until = self._now() + every_s if every_s else None
         if self._asks:
-            due = self._asked_at + self._vendor.final_ms / 1000
-            until = due if until is None else min(until, due)
+            until = self._due()
         try:
             async with asyncio.timeout(None if until is None else max(0.0, until - self._now())):
                 await self._more.wait()
         except TimeoutError:
-            if self._asks and self._now() >= self._asked_at + self._vendor.final_ms / 1000:
+            if self._asks:
                 self._overdue()
             else:
                 for frame in wire.keep_alive():
                     await link.send(frame)
 
+    def _due(self) -> float:
+        """When the newest flush is not waited for any longer."""
+        wait_ms = self._vendor.final_ms
+        ask, utterance = self._asks[-1], self._utterance
+        told = ask.revision is None or utterance is None or utterance.settled()
+        if self._vendor.quiet_ms and told and ask.is_read():
+            wait_ms = min(wait_ms, self._vendor.quiet_ms)
+        return ask.at + wait_ms / 1000
+
     def _overdue(self) -> None:
         """The final text did not come in time: what is known has to do. A vendor that told nothing
         is asked once more over a new connection."""
+        if self._now() < self._due():
+            return  # it has begun to tell
         utterance = self._utterance
+        if self._is_quiet(self._asks[-1]):
+            revisions = [ask.revision for ask in self._asks]
+            self._asks.clear()
+            for revision in revisions:
+                self._answer(revision)
+            return
         if utterance is not None and utterance.revision is not None and utterance.text():
             self._answer(utterance.revision)
             self._failures = 0
         raise self._error(f"no final text within {self._vendor.final_ms} ms", True)
+
+    def _is_quiet(self, ask: Ask) -> bool:
+        """The vendor is there and has nothing to say; see `Vendor`."""
+        vendor, utterance = self._vendor, self._utterance
+        if ask.revision is not None and utterance is not None and utterance.interim is not None:
+            return False
+        lull = bool(vendor.lull_ms) and self._sent_ms - self._read_ms > vendor.lull_ms
+        return bool(vendor.quiet_ms) and ask.is_read() and not lull
 
     def _is_old(self, opened: float) -> bool:
         limit_ms = self._vendor.max_session_ms
@@ -267,34 +288,57 @@ class LiveStream:
 
     async def _read_all(self, link: Link, wire: Wire) -> None:
         while True:
-            for told in self._read(wire, await link.recv()):
+            frame = await link.recv()
+            self._read_ms = self._sent_ms
+            for told in self._read(wire, frame):
                 self._failures = 0
                 self._take(told)
 
     def _read(self, wire: Wire, frame: Frame) -> Sequence[Told]:
         try:
             return wire.read(frame)
-        except (ValueError, TypeError, LookupError, AttributeError):
+        except (
+            ValueError,
+            TypeError,
+            LookupError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+        ):
             # Fields of other types than the vendor's pages say; no wire has to check each one.
             raise self._error("a message that is not what the protocol says", True) from None
 
     def _take(self, told: Told) -> None:
         if isinstance(told, Flushed):
-            if self._asks:
-                self._answer(self._asks.popleft())
+            self._flushed(told)
             return
         utterance = self._utterance
-        if utterance is None or self._drain or None in self._asks or not utterance.sent:
+        if utterance is None or self._drain or not utterance.sent:
             return
+        if any(ask.revision is None for ask in self._asks):
+            words = told.words if isinstance(told, Piece) else ()
+            if not words or words[0].start_ms < utterance.origin_ms:
+                return
+            # What is told now came after the past, which is then told, too.
+            self._asks = deque(ask for ask in self._asks if ask.revision is not None)
         if isinstance(told, Signal):
             self._tell(EndOfTurn(utterance.utterance_id, told.signal))
         elif told.end_ms is None or told.end_ms > utterance.origin_ms:
             self._hear(utterance, told)
 
-    def _hear(self, utterance: _Utterance, piece: Piece) -> None:
+    def _flushed(self, told: Flushed) -> None:
+        reach_ms = None if told.end_ms is None else told.end_ms + _SLACK_MS
+        while self._asks and (reach_ms is None or self._asks[0].sent_ms <= reach_ms):
+            self._answer(self._asks.popleft().revision)
+            if reach_ms is None:
+                return
+
+    def _hear(self, utterance: Utterance, piece: Piece) -> None:
         utterance.interim = None if piece.final else piece
         if piece.final and piece.text.strip():
             utterance.finals.append(piece)
+        if self._asks:
+            self._more.set()  # its deadline may be another one now
         text = utterance.text()
         if text and text != utterance.told:
             utterance.told = text
@@ -306,27 +350,7 @@ class LiveStream:
         if utterance is None or revision is None or revision != utterance.revision:
             return
         utterance.revision = None
-        pieces = [*utterance.finals, *([utterance.interim] if utterance.interim else [])]
-        words = [word for piece in pieces for word in piece.words]
-        origin_ms = utterance.origin_ms
-        self._tell(
-            FinalText(
-                utterance.utterance_id,
-                revision,
-                utterance.text(),
-                _confidence(pieces),
-                words=tuple(
-                    Word(
-                        word.text,
-                        max(0, word.start_ms - origin_ms),
-                        max(0, word.end_ms - origin_ms),
-                        word.confidence,
-                    )
-                    for word in words
-                ),
-                language=next((piece.language for piece in pieces if piece.language), ""),
-            )
-        )
+        self._tell(utterance.final(revision))
 
     def _tell(self, event: SttEvent | ProviderError | None) -> None:
         """When nobody reads, the oldest is dropped."""
@@ -336,12 +360,3 @@ class LiveStream:
 
     def _error(self, message: str, retryable: bool) -> ProviderError:
         return ProviderError(message, provider=self._vendor.name, retryable=retryable)
-
-
-def _confidence(pieces: Sequence[Piece]) -> float:
-    """That of the pieces, by their lengths."""
-    weights = [max(1, len(piece.text)) for piece in pieces]
-    if not weights:
-        return 1.0
-    total = sum(p.confidence * w for p, w in zip(pieces, weights, strict=True)) / sum(weights)
-    return min(1.0, max(0.0, total))
