@@ -22,15 +22,19 @@ from antiphon.engine.language import words_of
 from antiphon.engine.overlap import Overlap
 from antiphon.engine.response import Draft, Response, ResponseState
 from antiphon.engine.user_turn import Phase
-from antiphon.engine.voice_turn import VoiceTurn
+from antiphon.engine.voice_turn import NO_VOICE, VoiceTurn
 from antiphon.errors import IllegalEvent
 from antiphon.types import END_CALL_TOOL, ToolCall
+
+SPENT = "budget"
+"""Why a call ends whose budget is spent."""
 
 
 class AgentTurn:
     """Responses and tools. See the module."""
 
     __slots__ = (
+        "_asked",
         "_failures",
         "_floor",
         "_llm",
@@ -48,7 +52,8 @@ class AgentTurn:
         self._next_response = 1
         self._phrase_uses: dict[tuple[str, ...], int] = {}
         self._failures = 0  # answers in a row that no LLM gave
-        self._llm = 0  # the one that worked last
+        self._llm = 0  # the one that worked last, or that is to be asked from now on
+        self._asked = 0  # the one that was asked last
         self.open_tools: dict[str, int] = {}  # of all responses: when each is given up
         self.unprepared = False  # preparing failed: this turn's answer is begun when it is due
         self.unreported = ""  # why the LLM has to go on without a word from the caller
@@ -64,7 +69,12 @@ class AgentTurn:
         if prepared is not None and prepared.draft_of(words_of(text)):
             self._adopt(prepared, speech_end_ms)
             return
-        self._generate(self._open(turn_id, speech_end_ms))
+        response = self._open(turn_id, speech_end_ms)
+        if self._spent:
+            self._floor.history.add_step(response.response_id)
+            self._take_leave(response)
+        else:
+            self._generate(response)
 
     def go_on(self) -> None:
         """Answer without a word from the caller: there is something to tell."""
@@ -87,10 +97,16 @@ class AgentTurn:
         if protected:
             response.manner = "protected"
         response.end_call_reason = end_call
+        if end_call == NO_VOICE:
+            response.voice = floor.setup.voices  # the recorded sentence's
         response.step = 0
         floor.history.add_step(response.response_id)
         self._write(response, text)
         self._finish(response)
+
+    def use_llm(self, llm: int) -> None:
+        """Ask this one from the next generation on."""
+        self._llm = llm
 
     def own_sentence(self, text: str) -> None:
         """Say this once nobody speaks."""
@@ -222,8 +238,9 @@ class AgentTurn:
         if response.draft is not None:
             self.drop_prepared()
             self.unprepared = True
-        elif not begun and response.tries < self._floor.setup.llms:
-            self._llm = (self._llm + 1) % self._floor.setup.llms
+        elif not begun and response.tries < self._floor.setup.llms and not self._spent:
+            if self._llm == self._asked:
+                self._llm = (self._llm + 1) % self._floor.setup.llms
             self._start(response)
         else:
             self.fail(response)
@@ -282,11 +299,14 @@ class AgentTurn:
 
     def _start(self, response: Response) -> None:
         response.begin_step(self._floor.now_ms)
+        self._asked = self._llm
         self._floor.out.append(StartGeneration(response.response_id, self._llm))
 
     def _after_step(self, response: Response) -> None:
         if not response.step_has_tools:
             self._finish(response)
+        elif self._spent:
+            self._take_leave(response)
         elif response.step + 1 < self._floor.policy.dead_air.tool_rounds:
             response.step += 1
             self._generate(response)
@@ -316,12 +336,25 @@ class AgentTurn:
         response.generating = False
         response.open_tools.clear()
         self._flush_text(response)
+        if self._spent:
+            self._take_leave(response)
+            return
         self._failures += 1
         if self._failures >= limit and not response.end_call_reason:
             response.end_call_reason = "the language model failed"
             self._write(response, " " + phrases.llm_gone)
         else:
             self._write(response, " " + phrases.llm_failed)
+        self._finish(response)
+
+    @property
+    def _spent(self) -> bool:
+        return self._floor.spent_ms is not None
+
+    def _take_leave(self, response: Response) -> None:
+        """There is no money for more: say so, and hang up."""
+        response.end_call_reason = SPENT
+        self._write(response, " " + self._floor.setup.phrases.budget_end)
         self._finish(response)
 
     def _finish(self, response: Response) -> None:

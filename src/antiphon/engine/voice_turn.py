@@ -102,11 +102,10 @@ class VoiceTurn:
         self._failures += 1
         rest, ending = response.unheard(), response.end_call_reason
         self.stop("voice", status="failed")
+        self._voice = (self._voice + 1) % floor.setup.voices
         if self._failures <= max(1, floor.setup.voices):
-            self._voice = (self._voice + 1) % floor.setup.voices
             self.owe(rest, ending, response)
-        elif floor.setup.recorded and self._voice < floor.setup.voices:
-            self._voice = floor.setup.voices
+        elif floor.setup.recorded and response.voice < floor.setup.voices:
             self.rest, self.rest_end = floor.setup.phrases.voice_gone, NO_VOICE
             self.rest_protected = True
         else:
@@ -228,8 +227,6 @@ class VoiceTurn:
         floor.idle_from_ms = floor.now_ms
         if completed:
             self._failures = 0
-            if response.voice == floor.setup.voices:
-                self._voice = 0  # whoever stays on the line may find it back
             self.rest_end = response.end_call_reason  # unless the caller has something to say
 
     def end_call(self, reason: str) -> None:

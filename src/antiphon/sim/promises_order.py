@@ -115,8 +115,11 @@ class CommandsAreInOrder(Promise):
             self.fail(f"segment {command.segment_id} where {voiced.segments} is due")
         if not command.text.strip():
             self.fail("a segment without words")
-        if command.voice >= self.world.setup.voices:
+        setup = self.world.setup
+        if command.voice >= setup.voices + setup.recorded:
             self.fail(f"voice {command.voice} is asked, and there is none")
+        if command.voice == setup.voices and command.text not in setup.phrases.voice_gone:
+            self.fail(f"what was not recorded is asked for: {command.text!r}")
         voiced.segments += 1
 
     def _on_synthesis_end(self, command: c.EndSynthesis) -> None:

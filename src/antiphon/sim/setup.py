@@ -32,6 +32,8 @@ def draw_setup(rng: Random) -> Setup:
         llms=between(rng, 1, 2),
         voices=between(rng, 1, 2),
         detects_turns=rng.random() < 0.5,
+        stts=between(rng, 1, 2),
+        recorded=rng.random() < 0.5,
     )
 
 

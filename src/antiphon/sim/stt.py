@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from antiphon.sim.world import World
 
 _SOURCE = 1
+_NEXT_ASKED_MS = 800
+"""A recogniser that does not answer for so long is replaced, where there is another one."""
 
 
 class Stt:
@@ -67,13 +69,18 @@ class Stt:
         world, rng = self._world, self._rng
         if self._failed or self._stalled:
             return
+        another_ms = 0
         if rng.random() < world.faults.errors * 0.1:
-            self._failed = True
-            world.after(between(rng, 10, 500), self._fail, "")
-            return
-        if rng.random() < world.faults.stalls * 0.5:
-            self._stalled = rng.random() < 0.3  # for good, or only this once
-            return
+            if not self._has_another():
+                self._failed = True
+                world.after(between(rng, 10, 500), self._fail, "")
+                return
+            another_ms = between(rng, 100, 400)
+        elif rng.random() < world.faults.stalls * 0.5:
+            if not self._has_another():
+                self._stalled = rng.random() < 0.3  # for good, or only this once
+                return
+            another_ms = _NEXT_ASKED_MS + between(rng, 100, 400)
         utterance_id = command.utterance_id
         words, clear = self._words(utterance_id, world.now_ms)
         confidence = between(rng, 70, 99) / 100 if clear else between(rng, 0, 60) / 100
@@ -81,12 +88,16 @@ class Stt:
             0, utterance_id, command.revision, words, confidence, self._complete(words)
         )
         # Published figures begin at the end of speech, which is known of a little later.
-        delay_ms = max(20, self._latency.draw(rng) - between(rng, 100, 220))
+        delay_ms = another_ms + max(20, self._latency.draw(rng) - between(rng, 100, 220))
         if rng.random() < world.faults.slow:
             delay_ms *= between(rng, 2, 12)
         world.after(delay_ms, self._answer, final)
         if rng.random() < world.faults.duplicates:
             world.after(delay_ms + between(rng, 0, 400), self._answer, final)
+
+    def _has_another(self) -> bool:
+        """Whether the next recogniser gets the utterance, and does better."""
+        return self._world.setup.stts > 1 and self._rng.random() < 0.9
 
     def end(self, command: EndUtterance) -> None:
         self.open.pop(command.utterance_id, None)
