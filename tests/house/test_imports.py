@@ -22,9 +22,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sim": (*BASE, "engine"),
     "audio": BASE,
     "net": BASE,
+    "models": (*BASE, "net"),
     "observe": BASE,
     "spoken": (*BASE, "engine.ssml"),
-    "providers": (*BASE, "net", "audio"),
+    "providers": (*BASE, "net", "audio", "models"),
     "channels": (*BASE, "net", "audio"),
     "agent": (*BASE, "engine.policy", "engine.language", *PROVIDERS, "providers.secret"),
     "cost": (*BASE, "agent.explain", "agent.yaml_lines"),
@@ -36,7 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "server": (*BASE, "engine", "audio", "observe", "agent", "session", *PROVIDERS, "channels"),
     "cli": (
         *(*BASE, "engine", "sim", "audio", "observe", "agent", "session", "server"),
-        *(*PROVIDERS, "channels", "bench", "cost"),
+        *(*PROVIDERS, "channels", "bench", "models", "cost"),
     ),
 }
 # Edges that cross a wall, with the reason. This list may only shrink.
