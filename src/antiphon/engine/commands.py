@@ -207,6 +207,15 @@ class ReportSpeculation(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class ReportBudget(Command):
+    """A level of a budget has been reached: `warn`, `cheaper` (from now on the cheaper LLM is
+    asked, where there is one) or `end` (no generation begins any more, and the call ends)."""
+
+    level: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportHeard(Command):
     """More words of the response have been heard."""
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from antiphon.engine import events as e
 from antiphon.engine.agent_turn import AgentTurn
+from antiphon.engine.budget import Budget
 from antiphon.engine.caller_side import CallerSide
 from antiphon.engine.commands import AgentState, Command, ReportState, UserState
 from antiphon.engine.dead_air import DeadAir, Due
@@ -62,6 +63,7 @@ class Conversation:
             e.CallRestored: self._on_call_restored,
             e.CallEnded: self._on_call_ended,
             e.DeadlineReached: lambda event: None,
+            e.BudgetReached: Budget(floor, agent).on_reached,
             e.UserSpeechStarted: caller.on_speech_started,
             e.UserSpeechStopped: caller.on_speech_stopped,
             e.SpeechMeasured: caller.on_measured,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from antiphon.engine import events as e
-from antiphon.engine.agent_turn import AgentTurn
+from antiphon.engine.agent_turn import SPENT, AgentTurn
 from antiphon.engine.floor import Floor
 from antiphon.engine.overlap import Overlap
 from antiphon.engine.phrase import Expected, expected_after
@@ -31,6 +31,8 @@ _STUCK_MS = 1000
 """Before its deadline, audio is looked at once more."""
 _GOODBYE_MS = 60_000
 """Past the longest call, time to say goodbye in a pause; then it ends in any case."""
+SPENT_GOODBYE_MS = 30_000
+"""The same, once the budget is spent."""
 
 Due = tuple[int, str, Callable[[], None]]
 """When, why, and what happens then."""
@@ -69,7 +71,7 @@ class DeadAir:
             if due is None or at_ms < due[0]:
                 due = (at_ms, "tool", partial(self._tool_timed_out, call_id))
         floor, response = self._floor, self._floor.response
-        over_ms = floor.started_ms + floor.policy.silence.max_call_ms
+        over_ms, last_ms = self._over_ms()
         if response is None:
             if floor.user.phase is Phase.IDLE:
                 due = _earlier(due, self._idle_due(over_ms))
@@ -78,9 +80,18 @@ class DeadAir:
             due = _earlier(due, (at_ms, "flush", self._give_up_waiting))
         else:
             due = self._response_due(response, due)
-        if due is None or over_ms + _GOODBYE_MS < due[0]:
-            return (over_ms + _GOODBYE_MS, "longest call", self._call_too_long)
+        if due is None or last_ms < due[0]:
+            return (last_ms, "longest call", self._call_too_long)
         return due
+
+    def _over_ms(self) -> tuple[int, int]:
+        """When the agent says goodbye of its own accord, and when the call ends in any case."""
+        floor = self._floor
+        over_ms = floor.started_ms + floor.policy.silence.max_call_ms
+        last_ms, spent_ms = over_ms + _GOODBYE_MS, floor.spent_ms
+        if spent_ms is None:
+            return over_ms, last_ms
+        return min(over_ms, spent_ms), min(last_ms, spent_ms + SPENT_GOODBYE_MS)
 
     def _response_due(self, response: Response, due: Due | None) -> Due | None:
         policy, overlap = self._floor.policy.dead_air, self._floor.overlap
@@ -153,10 +164,14 @@ class DeadAir:
         self._voice.close(response)
 
     def _call_too_long(self) -> None:
-        self._voice.end_call(_TOO_LONG)
+        self._voice.end_call(_TOO_LONG if self._floor.spent_ms is None else SPENT)
 
     def _say_too_long(self) -> None:
-        self._say_goodbye(_TOO_LONG)
+        self._voice.rest = ""  # there is no time for it
+        if self._floor.spent_ms is None:
+            self._say_goodbye(_TOO_LONG)
+        else:
+            self._agent.say(self._floor.setup.phrases.budget_end, end_call=SPENT)
 
     def _tell_late(self) -> None:
         self._agent.go_on()

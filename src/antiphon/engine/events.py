@@ -45,6 +45,15 @@ class DeadlineReached(Event):
     """The time that `Conversation.deadline` asked for has come."""
 
 
+@dataclass(frozen=True, slots=True)
+class BudgetReached(Event):
+    """So much is spent that something is to be done. `level`: `warn`, `cheaper` or `end`; `scope`:
+    whose budget it is, that of the `call`, of the agent's `day` or of the `server`'s."""
+
+    level: str
+    scope: str
+
+
 # ---- the caller ----------------------------------------------------------------------------
 
 

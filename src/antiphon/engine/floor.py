@@ -51,6 +51,7 @@ class Floor:
         "prepared",
         "response",
         "setup",
+        "spent_ms",
         "started",
         "started_ms",
         "user",
@@ -65,6 +66,7 @@ class Floor:
         self.started = False
         self.ending = ""  # why EndCall was said, once it was
         self.ended = False
+        self.spent_ms: int | None = None  # when the budget was spent, once it is
         self.language = language_of(setup.language)
         self.user = UserTurn(
             setup.policy.endpointing,

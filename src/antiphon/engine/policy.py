@@ -268,6 +268,10 @@ class Phrases:
         default="Sorry, I can't hear you right now. Please type, or try again later.",
         metadata={"doc": "Speech recognition failed for good."},
     )
+    budget_end: str = field(
+        default="I'm sorry, I have to end our call now. Thank you, and goodbye.",
+        metadata={"doc": "The call's budget is spent; before the call ends."},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +282,8 @@ class Setup:
     and milliseconds, for tools that set a time of their own. `llms` and `voices` count the agent's
     own and its fallbacks, `stts` likewise (which of them listens is not the engine's business).
     `detects_turns`: there is a detector that answers PredictTurn. `recorded`: there is one voice
-    more, the last, that says `phrases.voice_gone` whatever it is given.
+    more, the last, that says `phrases.voice_gone` whatever it is given. `cheaper_llm`: which of the
+    LLMs is asked once money gets short.
     """
 
     greeting: str = ""
@@ -292,3 +297,4 @@ class Setup:
     stts: int = 1
     detects_turns: bool = False
     recorded: bool = False
+    cheaper_llm: int | None = None

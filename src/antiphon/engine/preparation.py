@@ -48,6 +48,7 @@ class Preparation:
             policy.prepare == "nothing"
             or floor.prepared is not None
             or self._agent.unprepared
+            or floor.spent_ms is not None
             or self._begun >= policy.limit
             or user.phase is not Phase.QUIET
             or user.source != "speech"
