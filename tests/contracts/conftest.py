@@ -11,11 +11,18 @@ import pytest
 
 from antiphon.providers.base import AgentHints, Llm, Stt, Tts, TurnDetector, Vad
 from tests.fakes.host import FakeVendor
+from tests.fakes.openai_stt import OpenAiTranscription
+from tests.fakes.whisper_cpp import WhisperCpp
 
 
 def base_url(fake: FakeVendor) -> dict[str, Any]:
     """Where most adapters are told to look for their vendor."""
     return {"base_url": fake.http_url}
+
+
+def v1_url(fake: FakeVendor) -> dict[str, Any]:
+    """The address of a vendor whose paths begin with a version."""
+    return {"base_url": f"{fake.http_url}/v1"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,25 @@ TTSS = [
 ]
 LLMS = [Candidate("antiphon.providers.scripted:ScriptedLlm", {"replies": ["Yes, of course."]})]
 STTS = [Candidate("antiphon.providers.scripted:ScriptedStt", {"transcripts": ["yes please"]})]
+
+NOBODY = "http://127.0.0.1:9"
+STTS += [
+    Candidate(
+        "antiphon.providers.stt.openai:OpenAiStt",
+        {"base_url": NOBODY},
+        fake=OpenAiTranscription,
+        place=v1_url,
+    ),
+    Candidate(
+        "antiphon.providers.stt.openai_batch:OpenAiBatchStt",
+        {"base_url": NOBODY},
+        fake=OpenAiTranscription,
+        place=v1_url,
+    ),
+    Candidate(
+        "antiphon.providers.stt.whisper_cpp:WhisperCppStt", {"base_url": NOBODY}, fake=WhisperCpp
+    ),
+]
 
 
 def _name(candidate: Candidate) -> str:
