@@ -11,6 +11,7 @@ import pytest
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.agent_turn import AgentTurn
+from antiphon.engine.budget import Budget
 from antiphon.engine.caller_side import CallerSide
 from antiphon.engine.conversation import Conversation
 from antiphon.engine.dead_air import DeadAir
@@ -246,6 +247,37 @@ def test_a_cut_answer_that_is_not_marked_is_caught(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(History, "close", close)
     assert caught() == "2 history is what was heard"
+
+
+@pytest.mark.parametrize("level", ["cheaper", "end"])
+def test_a_budget_that_is_forgotten_is_caught(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Budget.on_reached
+
+    def careless(self: Budget, event: e.BudgetReached) -> None:
+        if event.level != level:
+            whole(self, event)
+
+    monkeypatch.setattr(Budget, "on_reached", careless)
+    assert caught() == "spending stops"
+
+
+def test_an_answer_that_is_begun_without_money_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AgentTurn, "_spent", False)
+    assert caught() == "spending stops"
+
+
+def test_a_goodbye_that_is_never_said_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = DeadAir._over_ms
+
+    def patient(self: DeadAir) -> tuple[int, int]:
+        spent_ms, self._floor.spent_ms = self._floor.spent_ms, None
+        try:
+            return over(self)
+        finally:
+            self._floor.spent_ms = spent_ms
+
+    monkeypatch.setattr(DeadAir, "_over_ms", patient)
+    assert caught() == "spending stops"
 
 
 def test_a_turn_lost_in_protected_speech_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,5 +17,6 @@ def test_all_sorts_of_agents_are_drawn() -> None:
     assert min(modes[m] for m in ("automatic", "stt", "manual")) > 20
     assert min(manners[m] for m in ("interruptible", "patient", "protected")) > 20
     assert min(prepared[m] for m in ("nothing", "text", "voice")) > 50
+    assert Counter(setup.cheaper_llm for setup in setups)[1] > 50
     for name in ("llms", "voices", "detects_turns", "greeting_protected"):
         assert min(Counter(getattr(setup, name) for setup in setups).values()) > 150

@@ -13,6 +13,7 @@ from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.floor import Deadline
 from antiphon.sim.promise import Broken, Promise
+from antiphon.sim.promises_budget import SpendingStops
 from antiphon.sim.promises_order import (
     CommandsAreInOrder,
     EverythingCloses,
@@ -80,6 +81,7 @@ class Promises:
             FailureIsHonest(world),
             self._protected,
             LatencySums(world),
+            SpendingStops(world),
         )
         self.table: dict[type, list[Callable[[Any], None]]] = {c.EndCall: [self._on_end_call]}
         """What looks at which events, before they are handled, and at which commands."""

@@ -35,7 +35,7 @@ class TurnsAreAnswered(Promise):
     was understood is lost on the way."""
 
     name = "3 every turn is answered or refused"
-    __slots__ = ("_key_ms", "_keys", "_lost", "_merged", "_open", "_turns", "owed")
+    __slots__ = ("_key_ms", "_keys", "_lost", "_merged", "_open", "_spent", "_turns", "owed")
 
     _LOST_MS = 5000
 
@@ -46,11 +46,13 @@ class TurnsAreAnswered(Promise):
         self.owed: type[c.Command] | None = None  # what a reported turn must be followed by
         self._turns: dict[int, str] = {}
         self._merged = False
+        self._spent = False  # there is no money for a generation
         self._keys = ""  # pressed and not part of a turn yet
         self._key_ms = 0
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
         return {
+            e.BudgetReached: self._on_budget,
             e.TranscriptUpdated: self._on_partial,
             e.TranscriptCompleted: self._on_final,
             e.TextReceived: self._on_typed,
@@ -68,6 +70,9 @@ class TurnsAreAnswered(Promise):
         # What was told of an utterance stays; what it would still have given is lost.
         self._lost.extend(known for known in self._open.values() if known.words)
         self._open.clear()
+
+    def _on_budget(self, event: e.BudgetReached) -> None:
+        self._spent = self._spent or event.level == "end"
 
     def _on_key(self, event: e.KeyPressed) -> None:
         if event.key != "#" and not self.world.promises.ending:
@@ -131,7 +136,7 @@ class TurnsAreAnswered(Promise):
                 known.words = frozenset()
         self._lost = [known for known in self._lost if not known.words <= words]
         if command.outcome not in _REFUSED:
-            answered = command.outcome == "answered"
+            answered = command.outcome == "answered" and not self._spent
             self.owed = c.StartGeneration if answered else c.ReportResponse
 
     def _find_keys(self, command: c.ReportTurn, before: str) -> None:

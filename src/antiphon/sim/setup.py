@@ -24,7 +24,7 @@ def draw_setup(rng: Random) -> Setup:
     """The agent of one world."""
     greeting = _GREETING if rng.random() < 0.6 else ""
     protected = rng.random() < 0.4
-    return Setup(
+    setup = Setup(
         greeting=greeting,
         greeting_protected=protected,
         policy=_draw_policy(rng),
@@ -35,6 +35,9 @@ def draw_setup(rng: Random) -> Setup:
         stts=between(rng, 1, 2),
         recorded=rng.random() < 0.5,
     )
+    if setup.llms > 1 and rng.random() < 0.3:
+        setup = replace(setup, cheaper_llm=setup.llms - 1)
+    return setup
 
 
 def _draw_policy(rng: Random) -> TurnPolicy:

@@ -27,6 +27,7 @@ from antiphon.sim.llm import Llm, Tools
 from antiphon.sim.plan import Plan, between, draw_plan
 from antiphon.sim.player import Player
 from antiphon.sim.promise import ENGINE_BUGS, Broken
+from antiphon.sim.purse import Purse
 from antiphon.sim.setup import draw_setup
 from antiphon.sim.stt import Stt
 from antiphon.sim.tts import Tts
@@ -40,7 +41,7 @@ HORIZON_MS = 240_000
 _AFTERWARDS_MS = 6000
 """For so long after the call stragglers may arrive."""
 _STREAMS = 16
-_SOURCES = 7
+_SOURCES = 8
 
 
 class World:
@@ -77,6 +78,7 @@ class World:
         "now_ms",
         "player",
         "promises",
+        "purse",
         "seed",
         "send",
         "setup",
@@ -95,7 +97,7 @@ class World:
         plan: Plan | None = None,
         setup: Setup | None = None,
     ) -> None:
-        rngs = [Random(seed * _STREAMS + stream) for stream in range(12)]
+        rngs = [Random(seed * _STREAMS + stream) for stream in range(13)]
         self.seed = seed
         self.faults: Faults = draw_faults(rngs[0], allowed)
         self.setup = draw_setup(rngs[1]) if setup is None else setup
@@ -126,6 +128,7 @@ class World:
         self.tts = Tts(self, rngs[9])
         self.player = Player(self, rngs[10])
         self.crash = Crash(self, rngs[11])
+        self.purse = Purse(self, rngs[12])
         self.promises = Promises(self)
         self._carry_out = self._tell_members(self.promises.table)
 
@@ -218,7 +221,7 @@ class World:
         self.promises.crashed()
         self.send = self._send_nowhere
         self._deadline_ms = None
-        stays = (self.caller, self.clock, self.crash, self.promises)
+        stays = (self.caller, self.clock, self.crash, self.promises, self.purse)
         queue = [item for item in self._queue if getattr(item[2], "__self__", None) in stays]
         queue += [item for item in self._queue if item[2] == self.hang_up]
         heapq.heapify(queue)
