@@ -396,3 +396,20 @@ async def test_what_is_no_answer_at_all_is_an_error() -> None:
     with pytest.raises(ProviderError, match="not what the protocol says"):
         await read(stream, 1)
     await stream.aclose()
+
+
+async def test_a_connection_that_takes_no_more_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.providers.stt.live._SEND_S", 0.02)
+    far = Far()
+    stream = far.stream()
+    line = await far.line()
+
+    async def stuck(frame: Any, /) -> None:
+        await asyncio.sleep(3600)
+
+    line.send = stuck  # type: ignore[method-assign]
+    stream.begin(1, 0)
+    speak(stream, 5)
+    second = await far.line(1)
+    await until(lambda: second.audio_ms == 100)
+    await stream.aclose()

@@ -44,6 +44,7 @@ BACKOFF_MS = (0, 200)
 LIVED_S = 5.0
 """A connection that was of use for so long did not fail at once."""
 _CLOSE_S = 1.0
+_SEND_S = 2.0
 _MAX_EVENTS = 1000
 _SLACK_MS = 100
 """Vendors cut audio into pieces of their own; what is left of the last one they may not count."""
@@ -202,10 +203,18 @@ class LiveStream:
             utterance.sent += len(pcm)
             self._sent_ms += len(pcm) // BYTES_PER_MS
             self._unflushed = True
-            for frame in wire.audio(pcm):
-                await link.send(frame)
+            await self._put(link, wire.audio(pcm))
             if self._vendor.speed and waiting > 2 * chunk:
                 await asyncio.sleep(self._vendor.chunk_ms / 1000 / self._vendor.speed)
+
+    async def _put(self, link: Link, frames: Sequence[Frame]) -> None:
+        """Send; a peer that is gone takes nothing once the network's buffers are full."""
+        try:
+            async with asyncio.timeout(_SEND_S):
+                for frame in frames:
+                    await link.send(frame)
+        except TimeoutError:
+            raise self._error("the connection takes no more audio", True) from None
 
     async def _ask(self, link: Link, wire: Wire, utterance: Utterance) -> None:
         """Ask for the final text, once per revision."""
@@ -219,8 +228,7 @@ class LiveStream:
         if frames is not None:
             ask = Ask(revision, self._sent_ms, self._now())
             self._asks.append(ask)
-            for frame in frames:
-                await link.send(frame)
+            await self._put(link, frames)
             if self._vendor.quiet_ms and isinstance(link, Pings):
                 ask.pong = await link.ping()
                 if isinstance(ask.pong, asyncio.Future):
@@ -243,8 +251,7 @@ class LiveStream:
             if self._asks:
                 self._overdue()
             else:
-                for frame in wire.keep_alive():
-                    await link.send(frame)
+                await self._put(link, wire.keep_alive())
 
     def _due(self) -> float:
         """When the newest flush is not waited for any longer."""
@@ -334,7 +341,7 @@ class LiveStream:
                 return
 
     def _hear(self, utterance: Utterance, piece: Piece) -> None:
-        utterance.interim = None if piece.final else piece
+        utterance.interim = None if piece.final or not piece.text.strip() else piece
         if piece.final and piece.text.strip():
             utterance.finals.append(piece)
         if self._asks:
