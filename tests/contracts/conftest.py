@@ -10,8 +10,13 @@ from typing import Any
 import pytest
 
 from antiphon.providers.base import AgentHints, Llm, Stt, Tts, TurnDetector, Vad
+from tests.fakes.cartesia import FakeCartesia
+from tests.fakes.deepgram_tts import FakeDeepgramTts
+from tests.fakes.elevenlabs_tts import FakeElevenLabsTts
 from tests.fakes.host import FakeVendor
 from tests.fakes.openai_stt import OpenAiTranscription
+from tests.fakes.openai_tts import FakeOpenAiTts
+from tests.fakes.rime import FakeRime
 from tests.fakes.whisper_cpp import WhisperCpp
 
 
@@ -48,6 +53,23 @@ TURNS = [Candidate("antiphon.providers.turn.prosody:ProsodyTurn")]
 TTSS = [
     Candidate("antiphon.providers.tts.flite:FliteTts"),
     Candidate("antiphon.providers.scripted:ScriptedTts"),
+]
+TTSS += [
+    Candidate(f"antiphon.providers.tts.{name}", {"base_url": "http://127.0.0.1:9"}, fake=fake)
+    for name, fake in (
+        ("cartesia:CartesiaTts", FakeCartesia),
+        ("deepgram:DeepgramTts", FakeDeepgramTts),
+        ("elevenlabs:ElevenLabsTts", FakeElevenLabsTts),
+        ("rime:RimeTts", FakeRime),
+    )
+]
+TTSS += [
+    Candidate(
+        "antiphon.providers.tts.openai:OpenAiTts",
+        {"base_url": "http://127.0.0.1:9"},
+        fake=FakeOpenAiTts,
+        place=v1_url,
+    )
 ]
 LLMS = [Candidate("antiphon.providers.scripted:ScriptedLlm", {"replies": ["Yes, of course."]})]
 STTS = [Candidate("antiphon.providers.scripted:ScriptedStt", {"transcripts": ["yes please"]})]

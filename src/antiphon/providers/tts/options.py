@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Self
+from urllib.parse import urlencode
 
 from pydantic import Field, model_validator
 
@@ -62,3 +64,14 @@ def note_consent(provider: str, voice: str, options: VoiceOptions) -> None:
 def speakable(text: str) -> bool:
     """Whether there is anything to say: vendors refuse, or say strange things for, marks alone."""
     return any(letter.isalnum() for letter in text)
+
+
+def socket_url(base_url: str, path: str, query: Mapping[str, object]) -> str:
+    """The WebSocket at a path of an HTTP server. What is None in the query is left out, and truth
+    is written in small letters."""
+    base = base_url.rstrip("/")
+    if base.startswith("http"):
+        base = "ws" + base.removeprefix("http")
+    asked = {key: value for key, value in query.items() if value is not None}
+    written = {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in asked.items()}
+    return f"{base}/{path}" + (f"?{urlencode(written)}" if written else "")

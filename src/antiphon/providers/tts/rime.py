@@ -1,0 +1,219 @@
+"""Rime: https://docs.rime.ai/docs/websockets, the socket `/ws3`, with `segment=never`.
+
+A socket speaks for one response at a time. What is flushed while something is spoken is joined to
+what else waits, and has no end of its own: so a segment is sent when the one before is done. What
+is being spoken cannot be called back but by closing the socket; another one is kept warm for that.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from typing import Any, Literal
+
+import httpx
+from pydantic import Field
+
+from antiphon.errors import ProviderError
+from antiphon.net.ws import Socket, connect
+from antiphon.providers.base import (
+    AgentHints,
+    Traits,
+    TtsAudio,
+    TtsEvent,
+    TtsSegment,
+    TtsSegmentDone,
+    TtsWords,
+)
+from antiphon.providers.secret import Secret, vendor_key
+from antiphon.providers.tts.http_voice import HttpLimits, HttpVoice
+from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, socket_url
+from antiphon.providers.tts.socket_voice import SocketLimits, SocketVoice
+from antiphon.providers.tts.sockets import Lane, Message, Sockets
+from antiphon.providers.tts.timing import Told, onto_written
+
+URL = "https://users-ws.rime.ai"
+HTTP_URL = "https://users.rime.ai"
+
+
+class RimeOptions(CloudVoiceOptions):
+    """Options of `tts: rime`."""
+
+    voice: str = Field(default="astra", min_length=1, description="The speaker; it fits the model.")
+    model: str = Field(default="arcana", description="`arcana`, `mistv2`, `mistv3` or `coda`.")
+    base_url: str | None = Field(
+        default=None, description="The server; Rime's for the transport when absent."
+    )
+    transport: Literal["socket", "http"] = Field(
+        default="socket", description="`http`: a request for each segment, and no word times."
+    )
+    sample_rate_hz: Literal[8_000, 16_000, 22_050, 24_000, 44_100] = Field(
+        default=24_000, description="Rate of the sound."
+    )
+    language: str | None = Field(
+        default=None,
+        description="As Rime writes it for the model (`eng`, `spa`, `en`); the speaker's when "
+        "absent.",
+    )
+    speed_alpha: float | None = Field(
+        default=None, ge=0.25, le=4.0, description="Below 1.0 is faster with `mist` models."
+    )
+    warm_sockets: int = Field(
+        default=2, ge=1, le=16, description="Free sockets kept open; each speaks for one call."
+    )
+
+
+class RimeTts:
+    """Rime's conversational voices; over sockets that are kept warm, or over HTTP."""
+
+    Options = RimeOptions
+    traits = Traits("cloud", "RIME_API_KEY", ("word times", "speed", "cloned voices", "languages"))
+
+    def __init__(self, options: RimeOptions, hints: AgentHints) -> None:
+        self._options = options
+        usual = URL if options.transport == "socket" else HTTP_URL
+        self._url, self._usual_url = options.base_url or usual, usual
+        self._wire = _Wire(options, self._url)
+        self._sockets = Sockets(self._wire, warm=options.warm_sockets)
+        self._voice = SocketVoice("rime", self._sockets, SocketLimits.of(options), self._turn)
+        limits = HttpLimits(options.connect_ms, options.first_audio_ms, options.idle_ms)
+        self._http = HttpVoice("rime", self._url, limits, self._build)
+
+    @property
+    def sample_rate_hz(self) -> int:
+        return self._options.sample_rate_hz
+
+    @property
+    def model(self) -> str:
+        return self._options.model
+
+    async def start(self) -> None:
+        """Open sockets, or a client.
+
+        Raises:
+            UserFacingError: no key.
+        """
+        options = self._options
+        key: Secret | None = vendor_key(
+            options.api_key, self.traits.key, "rime", url=self._url, vendor_url=self._usual_url
+        )
+        headers = {"Authorization": f"Bearer {key.value}"} if key else {}
+        note_consent("rime", options.voice, options)
+        if options.transport == "http":
+            await self._http.start({**headers, "Accept": "audio/pcm"})
+            return
+        self._wire.headers = headers
+        await self._sockets.start()
+
+    async def aclose(self) -> None:
+        await self._sockets.aclose()
+        await self._http.aclose()
+
+    def stream(self, segments: AsyncIterator[TtsSegment]) -> AsyncIterator[TtsEvent]:
+        """Speak one response; see `Tts.stream`."""
+        http = self._options.transport == "http"
+        return self._http.stream(segments) if http else self._voice.stream(segments)
+
+    def _turn(self, lane: Lane) -> _Turn:
+        return _Turn(lane.name, self.sample_rate_hz)
+
+    def _build(self, client: httpx.AsyncClient, text: str) -> httpx.Request:
+        asked = {**_settings(self._options), "text": text}
+        return client.build_request("POST", "v1/rime-tts", json=asked)
+
+
+def _settings(options: RimeOptions) -> dict[str, Any]:
+    asked = {
+        "speaker": options.voice,
+        "modelId": options.model,
+        "samplingRate": options.sample_rate_hz,
+        "lang": options.language,
+        "speedAlpha": options.speed_alpha,
+    }
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+class _Wire:
+    provider, lanes, confirms = "rime", 1, False
+
+    def __init__(self, options: RimeOptions, url: str) -> None:
+        self.headers: dict[str, str] = {}
+        self._within_ms = options.connect_ms
+        asked = {**_settings(options), "audioFormat": "pcm", "segment": "never"}
+        self._url = socket_url(url, "ws3", asked)
+
+    async def open(self) -> Socket:
+        return await connect(
+            self._url, self.provider, headers=self.headers, within_ms=self._within_ms
+        )
+
+    def address(self, message: Message) -> str | None:
+        return None
+
+    def ends(self, message: Message) -> bool:
+        return False
+
+    def cancel(self, lane: str) -> None:
+        return None
+
+    def usable(self, spent: object) -> bool:
+        return True
+
+
+class _Turn:
+    """One response on a socket: one segment at a time."""
+
+    stale, over = False, True
+
+    def __init__(self, name: str, sample_rate_hz: int) -> None:
+        self._name, self._bytes_per_ms = name, sample_rate_hz * 2 / 1000
+        self._waiting: list[TtsSegment] = []
+        self._written, self._size = 0, 0
+        self._told: list[Told] = []
+        self._rest = b""
+
+    @property
+    def ready(self) -> bool:
+        return not self._waiting
+
+    def write(self, segment: TtsSegment) -> list[dict[str, Any]]:
+        self._waiting.append(segment)
+        self._written += 1
+        text = {"text": segment.text.strip() + " ", "contextId": f"{self._name}-{self._written}"}
+        return [text, {"operation": "flush"}]
+
+    def finish(self) -> list[dict[str, Any]]:
+        return []
+
+    @property
+    def keep_alive(self) -> list[dict[str, Any]]:
+        return []
+
+    def take(self, message: Message) -> list[TtsEvent]:
+        if isinstance(message, bytes) or not self._waiting:
+            return []
+        kind, segment = message.get("type"), self._waiting[0]
+        if kind == "chunk":
+            data = self._rest + base64.b64decode(message["data"])
+            # The vendor cuts where it likes, within a sample, too.
+            whole = len(data) - len(data) % 2
+            self._rest = data[whole:]
+            self._size += whole
+            return [TtsAudio(segment.segment_id, data[:whole])] if whole else []
+        if kind == "timestamps":
+            times = message.get("word_timestamps") or {}
+            rows = zip(times["words"], times["start"], times["end"], strict=False)
+            self._told += [(str(w), float(s) * 1000, float(e) * 1000) for w, s, e in rows]
+        elif kind == "error":
+            said = str(message.get("message") or "an error without a message")
+            raise ProviderError(said[:300], provider="rime", retryable=True)
+        elif kind == "done":
+            return self._done(segment)
+        return []
+
+    def _done(self, segment: TtsSegment) -> list[TtsEvent]:
+        words = onto_written(segment.text, self._told, int(self._size / self._bytes_per_ms))
+        self._waiting.pop(0)
+        self._told, self._size, self._rest = [], 0, b""
+        done = TtsSegmentDone(segment.segment_id)
+        return [TtsWords(segment.segment_id, words), done] if words else [done]
