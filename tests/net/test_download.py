@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from antiphon.errors import UserFacingError
-from antiphon.net import download as module
 from antiphon.net.download import Limits, download
 from tests.fakes.files import FakeFiles
 
@@ -111,7 +110,7 @@ async def test_a_silent_server_and_none_at_all_are_given_up(tmp_path: Path) -> N
 
 async def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr("antiphon.net.download.shutil.disk_usage", lambda _: usage)
     async with FakeFiles({"b": DATA}) as host:
         with pytest.raises(UserFacingError, match="1 MB are needed"):
             await fetch(f"{host.http_url}/b", tmp_path / "b")
