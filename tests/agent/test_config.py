@@ -72,3 +72,29 @@ def test_a_schema_may_refer_to_itself() -> None:
     schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {}}}
     tool = {"name": "a", "description": "b", "python": "c.py:d", "parameters": schema}
     assert agent(tools=[tool]).tools[0].parameters == schema
+
+
+def test_a_budget_names_what_happens_when() -> None:
+    config = agent(
+        llm="flow",
+        fallback={"llm": "auto"},
+        budget={"call": {"warn": 0.5, "cheaper": 0.8, "end": 1}, "cheaper_llm": "ollama"},
+    )
+    assert [one.provider for one in config.brains] == ["flow", "auto", "ollama"]
+    assert [one.provider for one in agent(llm="flow").brains] == ["flow"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "says"),
+    [
+        ({"call": {"warn": 2, "end": 1}}, "`warn` <= `cheaper` <= `end` must hold"),
+        ({"day": {"cheaper": 1}}, "name it as `cheaper_llm`"),
+        ({"call": {"end": -1}}, "greater than or equal to 0"),
+        ({"call": {"end": "1"}}, "valid number"),
+        ({"week": {"end": 1}}, "not permitted"),
+    ],
+)
+def test_a_budget_that_cannot_be_meant_is_refused(budget: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match="budget") as caught:
+        agent(budget=budget)
+    assert says in caught.value.errors()[0]["msg"]

@@ -326,3 +326,19 @@ def outcome(path: Path) -> ConfigError | None:
     except ConfigError as error:
         return error
     return None
+
+
+def test_the_cheaper_brain_is_checked_and_is_the_last_of_all(tmp_path: Path) -> None:
+    path = tmp_path / "agent.yaml"
+    budget = "budget: {call: {cheaper: 1, end: 2}, cheaper_llm: {provider: scripted}}\n"
+    path.write_text(
+        "name: Cafe\nllm: scripted\nfallback: {llm: scripted}\n" + budget, encoding="utf-8"
+    )
+    setup = load_agent(path).setup
+    assert (setup.llms, setup.cheaper_llm) == (3, 2)
+    path.write_text(
+        "name: Cafe\nllm: scripted\n" + budget.replace("{provider: scripted}", "scriptd"),
+        encoding="utf-8",
+    )
+    with pytest.raises(AgentFileError, match=r":3: budget.cheaper_llm: .*`scripted`"):
+        load_agent(path)

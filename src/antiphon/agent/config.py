@@ -147,6 +147,51 @@ class Fallback(Group):
     )
 
 
+Dollars = Annotated[float, Field(strict=True, ge=0, le=1_000_000)]
+
+
+class Limits(Group):
+    """How much may be spent before something is done, in dollars."""
+
+    warn: Dollars | None = Field(
+        default=None, description="The server's log and the caller's screen are told."
+    )
+    cheaper: Dollars | None = Field(
+        default=None, description="From the next answer on `cheaper_llm` is asked."
+    )
+    end: Dollars | None = Field(
+        default=None,
+        description="No answer is begun any more; the agent says `phrases.budget_end` and hangs "
+        "up. Where it is a day's, further calls are refused.",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Limits:
+        given = [one for one in (self.warn, self.cheaper, self.end) if one is not None]
+        if given != sorted(given):
+            raise ValueError("`warn` <= `cheaper` <= `end` must hold")
+        return self
+
+
+class BudgetConfig(Group):
+    """What the agent's calls may cost."""
+
+    call: Limits = Field(default_factory=Limits, description="For one call.")
+    day: Limits = Field(
+        default_factory=Limits, description="For all of the agent's calls of one day."
+    )
+    cheaper_llm: ProviderChoice | None = Field(
+        default=None,
+        description="The brain for when money gets short. It also steps in when all others fail.",
+    )
+
+    @model_validator(mode="after")
+    def _cheaper_is_named(self) -> BudgetConfig:
+        if self.cheaper_llm is None and (self.call.cheaper, self.day.cheaper) != (None, None):
+            raise ValueError("`cheaper` needs a brain: name it as `cheaper_llm`")
+        return self
+
+
 class AgentConfig(Group):
     """One agent."""
 
@@ -189,6 +234,13 @@ class AgentConfig(Group):
     fallback: Fallback = Field(
         default_factory=Fallback, description="Providers that step in when one fails."
     )
+    budget: BudgetConfig = Field(
+        default_factory=BudgetConfig, description="What calls may cost, in dollars."
+    )
+    prices: StrictText | None = Field(
+        default=None,
+        description="A file of prices that count before those of the package; beside this one.",
+    )
     speech: SpeechConfig = Field(
         default_factory=SpeechConfig, description="How the agent speaks, whatever its voice."
     )
@@ -208,6 +260,22 @@ class AgentConfig(Group):
         default_factory=dict,
         description="Words and names that callers say; a mapping gives pronunciations (ARPAbet).",
     )
+
+    @property
+    def voices(self) -> tuple[ProviderChoice, ...]:
+        """The voice and its fallbacks, in order."""
+        return (self.tts, *self.fallback.tts)
+
+    @property
+    def recognisers(self) -> tuple[ProviderChoice, ...]:
+        """The recogniser and its fallbacks, in order."""
+        return (self.stt, *self.fallback.stt)
+
+    @property
+    def brains(self) -> tuple[ProviderChoice, ...]:
+        """The agent's own, its fallbacks, and the cheaper one, in the order of their numbers."""
+        cheaper = () if self.budget.cheaper_llm is None else (self.budget.cheaper_llm,)
+        return (self.llm, *self.fallback.llm, *cheaper)
 
     @field_validator("vocabulary", mode="before")
     @classmethod

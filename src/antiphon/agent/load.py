@@ -60,9 +60,10 @@ class LoadedAgent:
             tool_deadlines=tuple(
                 (one.name, one.timeout_ms) for one in config.tools if one.timeout_ms is not None
             ),
-            llms=1 + len(config.fallback.llm),
-            voices=1 + len(config.fallback.tts),
-            stts=1 + len(config.fallback.stt),
+            llms=len(config.brains),
+            cheaper_llm=None if config.budget.cheaper_llm is None else len(config.brains) - 1,
+            voices=len(config.voices),
+            stts=len(config.recognisers),
             recorded=True,
             detects_turns=config.turn_detector is not None,
         )
@@ -134,6 +135,9 @@ def _choices(value: dict[str, Any]) -> Iterator[tuple[registry.Kind, Loc, Any]]:
     for kind in registry.KINDS:
         key = "turn_detector" if kind == "turn" else kind
         yield kind, (key,), value.get(key)
+    budget = value.get("budget")
+    if isinstance(budget, dict):
+        yield "llm", ("budget", "cheaper_llm"), budget.get("cheaper_llm")
     fallback = value.get("fallback")
     for kind in ("llm", "tts"):
         listed = fallback.get(kind) if isinstance(fallback, dict) else None

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from antiphon.agent.config import ProviderChoice
+from antiphon.agent.config import AgentConfig, ProviderChoice
 from antiphon.agent.load import LoadedAgent
 from antiphon.audio.canceller import EchoCanceller
 from antiphon.errors import ProviderError
+from antiphon.observe.metrics import METRICS, Metrics
 from antiphon.providers import registry
 from antiphon.providers.base import Llm, Stt, Tts, TurnDetector, Vad
+from antiphon.providers.failover.breaker import ALONE, Breaker, Breakers
+from antiphon.providers.failover.llm import GuardedLlm
+from antiphon.providers.failover.probes import probe_llm, probe_stt, probe_tts
+from antiphon.providers.failover.stt import FailoverStt
+from antiphon.providers.failover.tts import GuardedTts
+from antiphon.session.recorded import RecordedVoice, cache_folder
 from antiphon.spoken.text import prepare
 from antiphon.types import INPUT_RATE_HZ
 
@@ -24,7 +33,7 @@ STOP_DEADLINE_S = 5.0
 @dataclass(frozen=True, slots=True)
 class Providers:
     """One of each kind; of `llms` and `voices` the first is the agent's own, the others are its
-    fallbacks, in order."""
+    fallbacks, in order, and the last voice is what was recorded."""
 
     vad: Vad
     stt: Stt
@@ -62,7 +71,7 @@ class Providers:
         return (self.vad, *detector, self.stt, *self.llms, *self.voices)
 
 
-async def start_providers(agent: LoadedAgent) -> Providers:
+async def start_providers(agent: LoadedAgent, metrics: Metrics = METRICS) -> Providers:
     """Make and start what the agent's file names. Raises like `Providers.start`."""
     config = agent.config
     if config.echo_cancel:
@@ -72,14 +81,67 @@ async def start_providers(agent: LoadedAgent) -> Providers:
         return registry.make(kind, choice.provider, choice.options, agent.hints)
 
     detector = config.turn_detector
+    voices = _guarded_voices(config, make)
+    recorded = RecordedVoice(
+        config.phrases.voice_gone,
+        voices,
+        repr((config.language, config.voices)),
+        cache_folder(),
+    )
     providers = Providers(
         vad=make("vad", config.vad),
-        stt=make("stt", config.stt),
-        llms=tuple(make("llm", one) for one in (config.llm, *config.fallback.llm)),
-        voices=tuple(make("tts", one) for one in (config.tts, *config.fallback.tts)),
+        stt=_one_stt(config, make, metrics),
+        llms=_guarded_llms(config, make),
+        voices=(*voices, recorded),
         detector=None if detector is None else make("turn", detector),
     )
     # Here rather than at the first call's first sentence.
     prepare(config.language)
     await providers.start()
     return providers
+
+
+# ---- those that step in --------------------------------------------------------------------
+
+Make = Callable[[registry.Kind, ProviderChoice], Any]
+
+
+def _guarded_voices(config: AgentConfig, make: Make) -> tuple[Tts, ...]:
+    made: tuple[Tts, ...] = tuple(make("tts", one) for one in config.voices)
+    group = _breakers("tts", config.voices, config, [partial(probe_tts, one) for one in made])
+    return tuple(GuardedTts(one, number, group) for number, one in enumerate(made))
+
+
+def _guarded_llms(config: AgentConfig, make: Make) -> tuple[Llm, ...]:
+    made: tuple[Llm, ...] = tuple(make("llm", one) for one in config.brains)
+    group = _breakers("llm", config.brains, config, [partial(probe_llm, one) for one in made])
+    hedge_ms = config.fallback.hedge_ms
+    return tuple(GuardedLlm(made, number, group, hedge_ms) for number in range(len(made)))
+
+
+def _one_stt(config: AgentConfig, make: Make, metrics: Metrics) -> Stt:
+    """The recogniser, or several as one."""
+    chosen = config.recognisers
+    made: tuple[Stt, ...] = tuple(make("stt", one) for one in chosen)
+    if len(made) == 1:
+        return made[0]
+
+    def report(number: int, error: ProviderError) -> None:
+        provider = chosen[number].provider
+        metrics.provider_failed("stt", provider)
+        log.warning("stt %s failed, the next one is asked: %s", provider, error)
+
+    group = _breakers("stt", chosen, config, [partial(probe_stt, one) for one in made])
+    return FailoverStt(made, group, config.fallback.stt_final_ms, report)
+
+
+def _breakers(
+    kind: str,
+    chosen: Sequence[ProviderChoice],
+    config: AgentConfig,
+    probes: Sequence[Callable[[], Awaitable[None]]],
+) -> Breakers:
+    """Where there is nobody else, nobody is ever passed over."""
+    limit = config.fallback.breaker_failures if len(chosen) > 1 else ALONE
+    pairs = zip(chosen, probes, strict=True)
+    return Breakers([Breaker(f"{kind} {one.provider}", limit, probe) for one, probe in pairs])

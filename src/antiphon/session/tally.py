@@ -94,10 +94,10 @@ class Tally:
     def _failed(self, kind: str, why: str) -> None:
         config = self._config
         named = {
-            "stt": config.stt,
-            "llm": (config.llm, *config.fallback.llm)[self._llm],
-            "tts": (config.tts, *config.fallback.tts)[self._voice],
+            "stt": config.recognisers[-1:],
+            "llm": config.brains[self._llm :],
+            "tts": config.voices[self._voice :],
         }
-        provider = named[kind].provider
+        provider = named[kind][0].provider if named[kind] else "recorded"
         self._metrics.provider_failed(kind, provider)
         log.warning("%s %s failed: %s", kind, provider, why, extra={"call_id": self._call_id})
