@@ -30,6 +30,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "agent": (*BASE, "engine.policy", "engine.language", *PROVIDERS, "providers.secret"),
     "cost": (*BASE, "agent.explain", "agent.yaml_lines"),
     "session": (
+        "providers.failover",
         *(*BASE, "engine", "audio", "observe", "agent", "spoken", "cost"),
         *(*PROVIDERS, *CHANNELS),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints, LlmEvent, TextDelta
 from antiphon.providers.scripted import ScriptedStt, ScriptedSttOptions, ScriptedSttStream
 from antiphon.session import session as session_module
+from antiphon.session.recorded import RecordedVoice
 from antiphon.session.trace import TraceWriter
 from antiphon.types import FRAME_MS
 from tests.support.stage import (
@@ -281,9 +283,28 @@ async def test_a_voice_that_fails_is_tried_again_and_then_the_call_ends() -> Non
         await stage.until(lambda: stage.call.closed)
         assert stage.call.closed == ["the voice failed"]
         statuses = [one["response"]["status"] for one in stage.call.of("response.done")]
-        assert statuses == ["failed", "failed"]
+        assert statuses == ["failed", "failed", "failed"]  # the last one is what was recorded
         counted = 'antiphon_provider_errors_total{kind="tts",provider="flite"} 2.0'
         assert counted in stage.metrics.render().decode()
+
+
+async def test_when_the_voice_is_gone_the_recorded_sentence_is_heard_and_the_call_ends() -> None:
+    loaded = agent()
+    gone = loaded.config.phrases.voice_gone
+    provided = providers(tts={"fail_after_chunks": 2})
+    recorded = RecordedVoice(gone, (providers().voices[0],), "test")
+    await recorded.start()
+    async with Stage(loaded, replace(provided, voices=(*provided.voices, recorded))) as stage:
+        await stage.speak(600)
+        await stage.until(lambda: stage.call.closed)
+        assert stage.call.closed == ["the voice failed"]
+        heard = [
+            one["transcript"] for one in stage.call.of("response.output_audio_transcript.done")
+        ]
+        assert heard[-1] == gone
+        sounding = [frame for frame in stage.frames if frame is not None and any(frame)]
+        assert len(sounding) * 20 > 3000
+    await recorded.aclose()
 
 
 async def test_a_voice_that_hangs_is_noticed() -> None:

@@ -79,6 +79,11 @@ class Speaker:
     def speak(self, response_id: int, segment_id: int, text: str, voice: int = 0) -> None:
         utterance = self._utterance
         if utterance is None or utterance.response_id != response_id:
+            if voice >= len(self._voices):
+                if segment_id == 0:
+                    reason = "nothing is recorded"
+                    self._post(e.SynthesisFailed(self._now_ms(), response_id, reason))
+                return
             tts = self._voices[voice]
             utterance = self._utterance = Utterance(response_id, tts, self._rate_hz, self._speech)
             utterance.task = self._spawn(self._run(utterance), f"speak-{response_id}")

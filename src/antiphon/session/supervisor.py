@@ -69,7 +69,7 @@ class Supervisor:
         try:
             async with asyncio.timeout(START_DEADLINE_S):
                 for name, agent in self.agents.items():
-                    self._providers[name] = await start_providers(agent)
+                    self._providers[name] = await start_providers(agent, self.metrics)
         except TimeoutError:
             await self._stop_providers()
             raise UserFacingError(

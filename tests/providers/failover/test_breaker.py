@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from antiphon.providers.failover.breaker import Breaker
+from antiphon.providers.failover.breaker import ALONE, Breaker
 from tests.providers.failover.common import Probe, breakers, failure
 
 
@@ -51,3 +51,10 @@ async def test_the_best_is_the_next_that_works_and_somebody_when_none_does() -> 
     group[2].failed(failure())
     assert (group.best(), group.best(0), group.usable(0)) == (0, 1, True)
     await group.aclose()
+
+
+async def test_the_only_one_is_always_asked() -> None:
+    breaker = Breaker("tts x", ALONE, Probe())
+    for _ in range(10):
+        breaker.failed(failure(retryable=False))
+    assert not breaker.open

@@ -15,6 +15,8 @@ from antiphon.errors import ProviderError
 
 log = logging.getLogger(__name__)
 
+ALONE = 0
+"""Failures that open the breaker of a provider that has nobody to step in: it never opens."""
 PROBE_AFTER_S = 5.0
 LONGEST_S = 60.0
 PROBE_DEADLINE_S = 5.0
@@ -25,7 +27,7 @@ class Breaker:
 
     Args:
         name: kind and name, such as `tts elevenlabs`, for the log.
-        failures: in a row, that open it.
+        failures: in a row, that open it; ALONE: never.
         probe: a small request; raises ProviderError when it fails.
         first_s: time to the first probe; it doubles up to a minute.
     """
@@ -55,7 +57,9 @@ class Breaker:
     def failed(self, error: ProviderError) -> None:
         """It did not."""
         self._failures += 1
-        if self.open or (error.retryable and self._failures < self._limit):
+        if self.open or self._limit == ALONE:
+            return
+        if error.retryable and self._failures < self._limit:
             return
         self.open = True
         log.warning("%s is not asked until it answers a probe: %s", self.name, error)
