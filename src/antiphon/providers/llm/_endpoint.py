@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -29,6 +29,8 @@ from antiphon.providers.secret import Secret
 DONE: Final = "[DONE]"
 """OpenAI's and its imitators' last event, which is no JSON."""
 _QUIET = frozenset({"ping", "keepalive"})
+_NEVER_MS = 2**31
+_END_MS = 100
 
 _log = logging.getLogger("antiphon.llm")
 
@@ -118,36 +120,45 @@ class Endpoint:
         finally:
             await response.aclose()
 
-    async def events(self, path: str, body: Any, model: str) -> AsyncGenerator[Any, None]:
+    async def events(
+        self, path: str, body: Any, model: str, last: Callable[[Any], bool] = lambda value: False
+    ) -> AsyncGenerator[Any, None]:
         """POST, and the value of each event of the answer; `DONE` for the last of OpenAI's.
 
         `first_token_ms` counts from the request; events of the types `ping` and `keepalive` are
-        not given and do not count as signs of life. Closing it closes the HTTP stream, which is
-        how servers are told to stop.
+        not given and do not count as signs of life. After an event for which `last` is true there
+        are no more. Closing it closes the HTTP stream, which is how servers are told to stop.
 
         Raises:
             ProviderError: `retryable` for 429, 5xx, broken connections, silence and garbage.
         """
         clock = asyncio.get_running_loop().time
-        limit_ms = self._options.first_token_ms
+        limit_ms, over = self._options.first_token_ms, False
         ends = clock() + limit_ms / 1000
         async with self._post(path, body, model) as response:
             with transport_errors(self.provider, self.place):
-                stream = sse_data(response, self.provider, first_ms=2**31, idle_ms=2**31)
+                stream = sse_data(response, self.provider, first_ms=_NEVER_MS, idle_ms=_NEVER_MS)
                 async with aclosing(stream):
                     while True:
                         try:
                             async with asyncio.timeout(max(0.001, ends - clock())):
                                 data = await anext(stream, None)
                         except TimeoutError:
+                            if over:
+                                return
                             raise self.error(f"no answer within {limit_ms / 1000:g} s") from None
                         if data is None:
                             return
-                        value = DONE if data.strip() == DONE else self._value(data)
-                        if isinstance(value, dict) and value.get("type") in _QUIET:
+                        value = (
+                            DONE if data.strip() == DONE else None if over else self._value(data)
+                        )
+                        if over or (isinstance(value, dict) and value.get("type") in _QUIET):
                             continue
                         yield value
-                        limit_ms = self._options.idle_ms
+                        over = last(value)
+                        # Only a stream that is read to its end leaves its connection open for the
+                        # next request.
+                        limit_ms = _END_MS if over else self._options.idle_ms
                         ends = clock() + limit_ms / 1000
 
     def error(

@@ -111,14 +111,13 @@ class ChatLlm:
         model = self.model or await self._find_model()
         assembler, said = ChunkAssembler(secrets.token_hex(8), self._begins_inside), False
         done = False
-        path = "chat/completions"
-        async with aclosing(
-            self._endpoint.events(path, self._body(request, model), model)
-        ) as chunks:
+        path, body = "chat/completions", self._body(request, model)
+        chunks = self._endpoint.events(path, body, model, last=lambda chunk: chunk == DONE)
+        async with aclosing(chunks):
             async for chunk in chunks:
                 if chunk == DONE:
                     done = True
-                    break
+                    continue
                 for event in self._taken(assembler, chunk):
                     said = said or isinstance(event, TextDelta)
                     yield event
