@@ -60,6 +60,18 @@ class Metrics:
             ["unit"],
             registry=registry,
         )
+        self._cost = Counter(
+            "antiphon_cost_dollars",
+            "What calls have cost, by the price book; what has no price there is missing.",
+            ["agent", "part"],
+            registry=registry,
+        )
+        self._budgets = Counter(
+            "antiphon_budgets_reached",
+            "Levels of budgets that calls have reached, and calls refused for the day's.",
+            ["agent", "scope", "level"],
+            registry=registry,
+        )
         self._provider_errors = Counter(
             "antiphon_provider_errors",
             "Failures of providers.",
@@ -107,6 +119,14 @@ class Metrics:
             self._wasted.labels("characters_voiced").inc(voiced)
             self._wasted.labels("input_tokens").inc(input_tokens)
             self._wasted.labels("output_tokens").inc(output_tokens)
+
+    def spent(self, agent: str, part: str, dollars: float) -> None:
+        """A part of a call has cost so much more."""
+        self._cost.labels(agent, part).inc(dollars)
+
+    def budget_reached(self, agent: str, scope: str, level: str) -> None:
+        """`level` is `warn`, `cheaper`, `end`, or `refused` for a call that was not taken."""
+        self._budgets.labels(agent, scope, level).inc()
 
     def provider_failed(self, kind: str, provider: str) -> None:
         """`kind` is the entry-point group without its prefix: `stt`, `llm`, `tts`, `vad`."""

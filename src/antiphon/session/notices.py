@@ -80,6 +80,8 @@ def of_command(command: c.Command) -> list[Notice]:
             return [_latency(command)]
         case c.ReportOverlap():
             return [{"type": "antiphon.overlap", "decision": command.decision, "why": command.why}]
+        case c.ReportBudget():
+            return [{"type": "antiphon.budget", "level": command.level, "scope": command.scope}]
         case c.CallTool():
             return [
                 {
@@ -108,6 +110,11 @@ def created(call_id: str, agent: str, channel: str, turn_mode: str) -> Notice:
 def ended(reason: str) -> Notice:
     """The last notice of a session."""
     return {"type": "antiphon.session.ended", "reason": reason}
+
+
+def cost(bill: dict[str, Any], *, final: bool = False) -> Notice:
+    """What the call has cost so far; `final`: in all."""
+    return {"type": "antiphon.cost", "final": final, **bill}
 
 
 def error(kind: str, message: str) -> Notice:
