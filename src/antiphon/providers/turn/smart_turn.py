@@ -1,0 +1,188 @@
+"""Smart Turn v3: a small network that hears whether somebody is done, in 23 languages.
+
+https://github.com/pipecat-ai/smart-turn (BSD 2-clause). Its ONNX model takes Whisper's log-mel
+features of the last 8 seconds at 16 kHz (`input_features`, 1 x 80 x 800) and gives a probability.
+Shorter audio is preceded by zeros; samples are brought to mean 0 and variance 1 before.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from antiphon.errors import ProviderError, UserFacingError
+from antiphon.providers import threads
+from antiphon.providers.base import AgentHints, ProviderOptions, Traits
+from antiphon.types import FRAME_BYTES, INPUT_RATE_HZ
+
+Floats = NDArray[np.float32]
+
+_SECONDS = 8
+_SAMPLES = _SECONDS * INPUT_RATE_HZ
+_KEPT_BYTES = _SAMPLES * 2
+_MELS, _FRAMES = 80, 800
+# Whisper's: 25 ms every 10 ms.
+_WINDOW, _HOP = 400, 160
+
+
+class SmartTurnOptions(ProviderOptions):
+    """Options of Smart Turn."""
+
+    model_path: Path | None = Field(
+        default=None,
+        description="The model's `.onnx` file, such as `smart-turn-v3.2-cpu.onnx`; `antiphon "
+        "models pull smart-turn` fetches it.",
+    )
+    threads: int = Field(default=1, ge=1, le=8, description="Processor threads for a prediction.")
+
+
+class SmartTurn:
+    """Hears whether the caller is done, with Pipecat's Smart Turn v3. Its model is not part of the
+    package; some 30 to 100 ms of one processor per pause."""
+
+    Options = SmartTurnOptions
+    traits = Traits(can=("languages",))
+
+    def __init__(self, options: SmartTurnOptions, hints: AgentHints) -> None:
+        self._options = options
+        self._session: Any = None
+
+    @staticmethod
+    def missing(options: SmartTurnOptions | None = None) -> str | None:
+        """What this machine lacks: the model, where one is named."""
+        if options is None:
+            return None
+        path = options.model_path
+        return None if path is not None and path.expanduser().is_file() else _advice(path)
+
+    async def start(self) -> None:
+        """Load the model.
+
+        Raises:
+            UserFacingError: it is not there, or is another one.
+        """
+        if self._session is None:
+            lacks = self.missing(self._options)
+            if lacks is not None:
+                raise UserFacingError(f"turn_detector smart-turn: {lacks}")
+            self._session = await threads.run("smart-turn", _load, self._options)
+
+    async def aclose(self) -> None:
+        self._session = None
+
+    def open(self) -> SmartTurnStream:
+        if self._session is None:
+            raise RuntimeError("SmartTurn.start has not been awaited")
+        return SmartTurnStream(self._session)
+
+
+class SmartTurnStream:
+    """The last eight seconds of one call."""
+
+    __slots__ = ("_pcm", "_session")
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._pcm = bytearray()
+
+    def feed(self, pcm: bytes) -> None:
+        """Take 20 ms of 16 kHz mono s16 PCM.
+
+        Raises:
+            ValueError: not 640 bytes.
+        """
+        if len(pcm) != FRAME_BYTES:
+            raise ValueError(f"a frame has {FRAME_BYTES} bytes (20 ms at 16 kHz), not {len(pcm)}")
+        self._pcm += pcm
+        # Moving the rest costs more than a frame's time: it is done once in four seconds.
+        if len(self._pcm) > _KEPT_BYTES * 3 // 2:
+            del self._pcm[:-_KEPT_BYTES]
+
+    async def predict(self) -> float:
+        """How likely the caller is done, 0 to 1, by the last eight seconds."""
+        return await threads.run(
+            "smart-turn", _predict, self._session, bytes(self._pcm[-_KEPT_BYTES:])
+        )
+
+
+def features(samples: Floats) -> Floats:
+    """Whisper's log-mel features of 8 s of 16 kHz samples, shape (80, 800)."""
+    padded = np.pad(samples, _WINDOW // 2, mode="reflect")
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:_FRAMES]
+    power = np.square(np.abs(np.fft.rfft(frames * _HANN)))
+    levels = np.log10(np.maximum(_BANDS @ power.T, 1e-10))
+    levels = np.maximum(levels, levels.max() - 8.0)
+    return np.asarray((levels + 4.0) / 4.0, dtype=np.float32)
+
+
+def prepare(pcm: bytes) -> Floats:
+    """The last 8 s of 16 kHz mono s16 PCM as samples of mean 0 and variance 1, after zeros."""
+    samples = np.zeros(_SAMPLES, dtype=np.float32)
+    given = np.frombuffer(pcm, dtype="<i2")[-_SAMPLES:]
+    if len(given):
+        samples[-len(given) :] = given.astype(np.float32) / np.float32(32768)
+    # The zeros count, as they did when the network was trained.
+    return np.asarray((samples - samples.mean()) / np.sqrt(samples.var() + 1e-7), np.float32)
+
+
+def _predict(session: Any, pcm: bytes) -> float:
+    (found, *_) = session.run(None, {"input_features": features(prepare(pcm))[None]})
+    probability = float(np.asarray(found).ravel()[0])
+    if not 0 <= probability <= 1:
+        message = f"the model gives {probability:g}, which is no probability"
+        raise ProviderError(message, provider="smart-turn", retryable=False)
+    return probability
+
+
+def _load(options: SmartTurnOptions) -> Any:
+    path = str(options.model_path and options.model_path.expanduser())
+    try:
+        session = threads.onnx_session(path, options.threads)
+        taken = [one.name for one in session.get_inputs()]
+        if taken != ["input_features"]:
+            raise ValueError(f"it takes {', '.join(taken)}, not input_features")
+        _predict(session, bytes(FRAME_BYTES))  # The first run is the slowest.
+    except Exception as error:
+        raise UserFacingError(
+            f"turn_detector smart-turn: {path} is not a model of Smart Turn v3: {error}"
+        ) from error
+    return session
+
+
+def _advice(path: Path | None) -> str:
+    what = "no model is named" if path is None else f"there is no file {path}"
+    return (
+        f"{what}; run `antiphon models pull smart-turn`, or fetch smart-turn-v3.2-cpu.onnx (9 MB) "
+        "from huggingface.co/pipecat-ai/smart-turn-v3, and name the file with `model_path`"
+    )
+
+
+# ---- Whisper's mel bands -------------------------------------------------------------------
+
+
+def _mel(hz: float) -> float:
+    """Slaney's scale: linear up to 1 kHz, logarithmic from there."""
+    return hz * 3 / 200 if hz < 1000 else 15 + math.log(hz / 1000) * 27 / math.log(6.4)
+
+
+def _hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    high = 1000 * np.exp((mel - 15) * math.log(6.4) / 27)
+    return np.where(mel < 15, mel * 200 / 3, high)
+
+
+def _mel_bands() -> Floats:
+    """Triangles of equal area, 0 to 8 kHz, shape (80, 201)."""
+    edges = _hz(np.linspace(0, _mel(INPUT_RATE_HZ / 2), _MELS + 2))[:, None]
+    hz = np.linspace(0, INPUT_RATE_HZ / 2, _WINDOW // 2 + 1)[None]
+    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
+    triangles = np.minimum((hz - low) / (middle - low), (high - hz) / (high - middle))
+    return np.asarray(np.maximum(0, triangles) * 2 / (high - low), dtype=np.float32)
+
+
+_BANDS = _mel_bands()
+_HANN = np.hanning(_WINDOW + 1)[:-1].astype(np.float32)
