@@ -221,6 +221,11 @@ class AgentConfig(Group):
     )
     llm: ProviderChoice = Field(default=ProviderChoice(provider="auto"), description="The brain.")
     tts: ProviderChoice = Field(default=ProviderChoice(provider="flite"), description="The voice.")
+    realtime: ProviderChoice | None = Field(
+        default=None,
+        description="A speech-to-speech model that hears, thinks and speaks; `stt`, `llm` and "
+        "`tts` then step in when it fails, and answer calls by text.",
+    )
     turn_detector: ProviderChoice | None = Field(
         default=ProviderChoice(provider="prosody"),
         description="Judges by the sound of a pause whether the caller is done; `null`: none.",
@@ -260,6 +265,12 @@ class AgentConfig(Group):
         default_factory=dict,
         description="Words and names that callers say; a mapping gives pronunciations (ARPAbet).",
     )
+
+    @property
+    def realtimes(self) -> tuple[ProviderChoice, ...]:
+        """The speech-to-speech model, when there is one. As brain and as voice it comes before all
+        others."""
+        return () if self.realtime is None else (self.realtime,)
 
     @property
     def voices(self) -> tuple[ProviderChoice, ...]:

@@ -19,6 +19,7 @@ from antiphon.agent.config import AgentConfig, ToolConfig
 from antiphon.agent.endings import Endings
 from antiphon.agent.explain import AgentFileError, explain, is_secret
 from antiphon.agent.flow import Flow
+from antiphon.agent.realtime import for_realtime
 from antiphon.agent.tool import Tool
 from antiphon.agent.yaml_lines import Document, Loc, dotted, read_document
 from antiphon.engine.language import language_of
@@ -51,6 +52,7 @@ class LoadedAgent:
     def setup(self) -> Setup:
         """What the engine is told of the agent."""
         config = self.config
+        brains = len((*config.realtimes, *config.brains))
         return Setup(
             greeting=config.greeting,
             greeting_protected=config.greeting_protected,
@@ -60,9 +62,9 @@ class LoadedAgent:
             tool_deadlines=tuple(
                 (one.name, one.timeout_ms) for one in config.tools if one.timeout_ms is not None
             ),
-            llms=len(config.brains),
-            cheaper_llm=None if config.budget.cheaper_llm is None else len(config.brains) - 1,
-            voices=len(config.voices),
+            llms=brains,
+            cheaper_llm=None if config.budget.cheaper_llm is None else brains - 1,
+            voices=len((*config.realtimes, *config.voices)),
             stts=len(config.recognisers),
             recorded=True,
             detects_turns=config.turn_detector is not None,
@@ -87,6 +89,7 @@ def load_agent(path: str | Path) -> LoadedAgent:
     flow = _flow(config, document, problems) if config else None
     if problems or config is None:
         raise AgentFileError(problems)
+    config = for_realtime(config)
     tools = tuple(_tool(one, functions[one.name], config) for one in config.tools)
     hints = _hints(config, flow)
     endings = Endings(hints.sentences[:ENDINGS_SENTENCES]) if hints.sentences else None

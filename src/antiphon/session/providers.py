@@ -15,7 +15,7 @@ from antiphon.audio.canceller import EchoCanceller
 from antiphon.errors import ProviderError
 from antiphon.observe.metrics import METRICS, Metrics
 from antiphon.providers import registry
-from antiphon.providers.base import Llm, Stt, Tts, TurnDetector, Vad
+from antiphon.providers.base import Llm, Realtime, Stt, Tts, TurnDetector, Vad
 from antiphon.providers.failover.breaker import ALONE, Breaker, Breakers
 from antiphon.providers.failover.llm import GuardedLlm
 from antiphon.providers.failover.probes import probe_llm, probe_stt, probe_tts
@@ -40,6 +40,7 @@ class Providers:
     llms: tuple[Llm, ...]
     voices: tuple[Tts, ...]
     detector: TurnDetector | None = None
+    realtime: Realtime | None = None
 
     async def stop(self) -> None:
         """Release them all; one that hangs is left behind."""
@@ -67,8 +68,8 @@ class Providers:
             raise
 
     def _all(self) -> tuple[Any, ...]:
-        detector = () if self.detector is None else (self.detector,)
-        return (self.vad, *detector, self.stt, *self.llms, *self.voices)
+        more = [one for one in (self.detector, self.realtime) if one is not None]
+        return (self.vad, *more, self.stt, *self.llms, *self.voices)
 
 
 async def start_providers(agent: LoadedAgent, metrics: Metrics = METRICS) -> Providers:
@@ -94,6 +95,7 @@ async def start_providers(agent: LoadedAgent, metrics: Metrics = METRICS) -> Pro
         llms=_guarded_llms(config, make),
         voices=(*voices, recorded),
         detector=None if detector is None else make("turn", detector),
+        realtime=None if config.realtime is None else make("realtime", config.realtime),
     )
     # Here rather than at the first call's first sentence.
     prepare(config.language)

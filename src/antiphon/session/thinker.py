@@ -19,7 +19,7 @@ Used = Callable[[int, int, Usage, bool], None]
 """Told what a generation has used: which LLM, for which response, how much, whether estimated."""
 Spawn = Callable[..., asyncio.Task[None]]
 
-_END_CALL = ToolSpec(
+END_CALL = ToolSpec(
     END_CALL_TOOL,
     "Hang up, after what you say in the same answer. Use it once the caller has said goodbye.",
     {"type": "object", "properties": {}},
@@ -77,7 +77,7 @@ class Thinker:
     ) -> None:
         self._llms, self._now_ms, self._post, self._spawn = llms, now_ms, post, spawn
         self._tools = {tool.spec.name: tool for tool in tools}
-        self._specs = (*(tool.spec for tool in tools), _END_CALL)
+        self._specs = (*(tool.spec for tool in tools), END_CALL)
         self._generation: asyncio.Task[None] | None = None
         self._open_tools = 0
         self._usage: dict[int, Usage] = {}  # of the newest response only
