@@ -69,7 +69,7 @@ def test_the_longest_pattern_counts(kind: str, provider: str, model: str, patter
     [
         ("llm", "openai", "llama3.2"),
         ("llm", "openai", ""),
-        ("llm", "auto", ""),
+        ("llm", "auto", "llama3.2"),
         ("llm", "router", "llama3.2"),
         ("telephony", "carrier-pigeon", ""),
         ("stt", "elevenlabs", "nova-3"),

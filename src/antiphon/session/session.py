@@ -29,7 +29,9 @@ from antiphon.session.clock import Clock
 from antiphon.session.listener import Listener
 from antiphon.session.predictor import Predictor
 from antiphon.session.providers import Providers
+from antiphon.session.realtime import seated
 from antiphon.session.speaker import Speaker, TextSpeaker, Voice
+from antiphon.session.spending import Spending
 from antiphon.session.tally import Tally
 from antiphon.session.thinker import Thinker
 from antiphon.session.trace import TraceWriter
@@ -56,7 +58,9 @@ class Session:
         clock: Clock,
         metrics: Metrics,
         trace: TraceWriter | None = None,
+        spending: Spending | None = None,
     ) -> None:
+        providers = seated(agent, providers, has_audio=call.has_audio)
         self.call_id = call_id
         self.output_rate_hz = call.output_rate_hz
         self.ended_reason = ""
@@ -69,8 +73,14 @@ class Session:
         self._introduced = False
         self._open = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._thinker = Thinker(providers.llms, agent.tools, clock.now_ms, self._post, self._spawn)
-        self._tally = Tally(call_id, agent.config, call.has_audio, metrics, self._thinker.usage)
+        used = None if spending is None else spending.generated
+        self._thinker = Thinker(
+            providers.llms, agent.tools, clock.now_ms, self._post, self._spawn, used
+        )
+        self._spending = spending
+        self._tally = Tally(
+            call_id, agent.config, call, metrics, self._thinker.usage, spending, self._post
+        )
         self._ending = asyncio.Event()
         self._closed = asyncio.Event()
         self._stt: SttStream | None = None
@@ -176,6 +186,8 @@ class Session:
         except ProviderError as error:
             # The engine is told once the line is open; the call goes on by text.
             self._stt_problem = str(error)
+        if self._spending is not None:
+            self._spending.recogniser = self._stt
         vad = self._providers.vad.open()
         cancels = self._agent.config.echo_cancel
         canceller = EchoCanceller(self.output_rate_hz) if cancels else None
@@ -233,6 +245,7 @@ class Session:
 
     async def _leave(self) -> None:
         try:
+            self._tally.close(self.ended_reason)
             self._call.notify(notices.ended(self.ended_reason))
         finally:
             await self._call.close(self.ended_reason)
@@ -272,11 +285,11 @@ class Session:
         if (notice := notices.of_event(event, self._conversation.turn_id)) is not None:
             self._call.notify(notice)
         for command in commands:
-            self._tally.command(command)
             if (perform := self._perform.get(type(command))) is not None:
                 perform(command)
             for notice in notices.of_command(command):
                 self._call.notify(notice)
+            self._tally.command(command)
 
     def _on_deadline(self) -> None:
         self._post(e.DeadlineReached(self._clock.now_ms()))
@@ -331,7 +344,9 @@ class Session:
             self._listener.on_played(frame)
 
     def _speak(self, command: c.SynthesizeText) -> None:
-        self._voice.speak(command.response_id, command.segment_id, command.text, command.voice)
+        response_id, segment_id = command.response_id, command.segment_id
+        given = self._voice.speak(response_id, segment_id, command.text, command.voice)
+        self._tally.voiced(command, given)
 
     # ---- tasks -----------------------------------------------------------------------------
 

@@ -39,7 +39,10 @@ class Voice(Protocol):
         """Whether the voice still owes audio for text it was given."""
         ...
 
-    def speak(self, response_id: int, segment_id: int, text: str, voice: int = 0) -> None: ...
+    def speak(self, response_id: int, segment_id: int, text: str, voice: int = 0) -> int:
+        """Returns how many characters the voice was given for it."""
+        ...
+
     def end(self, response_id: int) -> None: ...
     def play(self, response_id: int) -> None: ...
     def duck(self, gain_db: float) -> None: ...
@@ -76,14 +79,14 @@ class Speaker:
 
     # ---- what the engine asks --------------------------------------------------------------
 
-    def speak(self, response_id: int, segment_id: int, text: str, voice: int = 0) -> None:
+    def speak(self, response_id: int, segment_id: int, text: str, voice: int = 0) -> int:
         utterance = self._utterance
         if utterance is None or utterance.response_id != response_id:
             if voice >= len(self._voices):
                 if segment_id == 0:
                     reason = "nothing is recorded"
                     self._post(e.SynthesisFailed(self._now_ms(), response_id, reason))
-                return
+                return 0
             tts = self._voices[voice]
             utterance = self._utterance = Utterance(response_id, tts, self._rate_hz, self._speech)
             utterance.task = self._spawn(self._run(utterance), f"speak-{response_id}")
@@ -95,6 +98,8 @@ class Speaker:
         )
         if not utterance.write(segment_id, made):
             self._post(e.SynthesisFailed(self._now_ms(), response_id, TOO_LONG))
+            return 0
+        return sum(len(part.text) for part in made.parts)
 
     def end(self, response_id: int) -> None:
         utterance = self._utterance
@@ -235,10 +240,11 @@ class TextSpeaker:
         self._playing: int | None = None
         self._ended: int | None = None
 
-    def speak(self, response_id: int, segment_id: int, text: str, voice: int = 0) -> None:
+    def speak(self, response_id: int, segment_id: int, text: str, voice: int = 0) -> int:
         self._post(e.SegmentSynthesized(self._now_ms(), response_id, segment_id, 0))
         if self._playing == response_id:
             self._post(e.PlaybackProgressed(self._now_ms(), response_id, 0))
+        return 0
 
     def end(self, response_id: int) -> None:
         self._ended = response_id

@@ -8,10 +8,12 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from antiphon.agent.config import Limits
 from antiphon.agent.load import LoadedAgent
 from antiphon.channels.base import Call
 from antiphon.errors import CapacityError, UserFacingError
 from antiphon.observe.metrics import METRICS, Metrics
+from antiphon.session.accounts import Accounts
 from antiphon.session.clock import Clock, RealClock
 from antiphon.session.providers import STOP_DEADLINE_S, Providers, start_providers
 from antiphon.session.session import Session
@@ -31,6 +33,8 @@ class Supervisor:
         max_calls: calls at once; one more is refused.
         traces: where the record of each call goes; None keeps none.
         metrics: counted here, shown by the server.
+        ledger: where what was spent on which day is kept; None: only in this process.
+        day_limits: what all calls of a day may cost together.
     """
 
     def __init__(
@@ -40,6 +44,8 @@ class Supervisor:
         max_calls: int = 50,
         traces: Path | None = None,
         metrics: Metrics = METRICS,
+        ledger: Path | None = None,
+        day_limits: Limits | None = None,
     ) -> None:
         if not agents:
             raise UserFacingError("there is no agent to run; name an agent's file")
@@ -48,6 +54,8 @@ class Supervisor:
         self.ready = False
         self._max_calls = max_calls
         self._traces = None if traces is None else TraceFolder(traces)
+        self.accounts = Accounts(self.agents, metrics, day_limits, ledger)
+        self._keeping: asyncio.Task[None] | None = None
         self._providers: dict[str, Providers] = {}
         self._calls: dict[asyncio.Task[None], Session] = {}
         self._opening = 0
@@ -68,6 +76,7 @@ class Supervisor:
         """
         try:
             async with asyncio.timeout(START_DEADLINE_S):
+                await self.accounts.start()
                 for name, agent in self.agents.items():
                     self._providers[name] = await start_providers(agent, self.metrics)
         except TimeoutError:
@@ -78,6 +87,7 @@ class Supervisor:
         except BaseException:
             await self._stop_providers()
             raise
+        self._keeping = asyncio.create_task(self.accounts.keep(), name="accounts")
         self.ready = True
 
     async def drain(self, timeout_s: float) -> None:
@@ -92,6 +102,9 @@ class Supervisor:
             await asyncio.wait(self._calls, timeout=STOP_DEADLINE_S)
         for task in self._calls:
             task.cancel()
+        if self._keeping is not None:
+            self._keeping.cancel()
+        await self.accounts.exchange()
         await self._stop_providers()
 
     async def _stop_providers(self) -> None:
@@ -120,6 +133,8 @@ class Supervisor:
             raise CapacityError(
                 f"All {self._max_calls} lines are in use; try again in a few minutes."
             )
+        if why := self.accounts.refusal(name):
+            raise CapacityError(why)
         return name
 
     async def start_call(
@@ -131,14 +146,17 @@ class Supervisor:
         call_id = f"call_{secrets.token_hex(8)}"
         loaded = self.agents[name]
         trace = self._traces.open(call_id, loaded.setup) if self._traces else None
+        providers = self._providers[name]
+        record = None if trace is None else trace.path.with_suffix(".cost.json")
         session = Session(
             call_id,
             loaded,
-            self._providers[name],
+            providers,
             call,
             clock or RealClock(asyncio.get_running_loop()),
             self.metrics,
             trace,
+            self.accounts.open(name, providers, call, record),
         )
         self._opening += 1
         try:

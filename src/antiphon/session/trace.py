@@ -61,3 +61,4 @@ class TraceFolder:
         traces = sorted(self._folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
         for path in traces[: max(0, len(traces) - self._keep)]:
             path.unlink(missing_ok=True)
+            path.with_suffix(".cost.json").unlink(missing_ok=True)

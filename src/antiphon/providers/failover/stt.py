@@ -46,6 +46,11 @@ class FailoverStt:
         self._stts, self.breakers, self.final_ms = tuple(stts), breakers, final_ms
         self._report = report
 
+    @property
+    def stts(self) -> tuple[Stt, ...]:
+        """The recognisers, in order."""
+        return self._stts
+
     async def start(self) -> None:
         for stt in self._stts:
             await stt.start()
