@@ -10,6 +10,8 @@ from antiphon.providers.base import FinalText
 from antiphon.providers.stt.wire import Piece
 from antiphon.types import Word
 
+_CLINGING = ("", *".,!?;:…")
+
 
 @dataclass(slots=True)
 class Utterance:
@@ -28,7 +30,12 @@ class Utterance:
         return [*self.finals, *([self.interim] if self.interim else [])]
 
     def text(self) -> str:
-        return " ".join(piece.text.strip() for piece in self.pieces() if piece.text.strip())
+        text = ""
+        for piece in self.pieces():
+            part = piece.text.strip()
+            # Some vendors tell a word's comma with the next piece.
+            text += part if not text or part[:1] in _CLINGING else f" {part}"
+        return text
 
     def again(self) -> None:
         """A new connection knows nothing of it."""

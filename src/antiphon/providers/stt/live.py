@@ -329,7 +329,8 @@ class LiveStream:
             # What is told now came after the past, which is then told, too.
             self._asks = deque(ask for ask in self._asks if ask.revision is not None)
         if isinstance(told, Signal):
-            self._tell(EndOfTurn(utterance.utterance_id, told.signal))
+            if utterance.told:  # else it is about what was said before
+                self._tell(EndOfTurn(utterance.utterance_id, told.signal))
         elif told.end_ms is None or told.end_ms > utterance.origin_ms:
             self._hear(utterance, told)
 
