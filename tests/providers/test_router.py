@@ -74,7 +74,7 @@ async def test_the_fast_model_answers_what_is_easy() -> None:
 
 async def test_its_tool_calls_are_its_own() -> None:
     calls = (ScriptedCall("c1", "price", "{}"),)
-    async with routed((Answer("One moment.", calls),), ()) as (fast, large, llm):
+    async with routed((Answer("One moment.", calls),), ()) as (_fast, large, llm):
         events = await ask(llm)
     assert ToolCall("c1", "price", "{}") in events
     assert large.requests == []
@@ -104,7 +104,7 @@ async def test_a_silent_fast_model_is_given_a_bridge(bridge: str, said: str) -> 
 
 async def test_the_bridge_comes_before_the_large_model_answers() -> None:
     stalling = Answer("", failure="stall")
-    async with routed((Answer("", HAND_OVER),), (stalling,)) as (fast, large, llm):
+    async with routed((Answer("", HAND_OVER),), (stalling,)) as (_fast, large, llm):
         stream = llm.stream(LlmRequest((SYSTEM, HARD)))
         events = [await anext(stream), await anext(stream)]
         assert TextDelta(BRIDGE) in events
@@ -131,7 +131,7 @@ async def test_the_bridge_comes_before_the_large_model_answers() -> None:
 async def test_rules_about_what_was_said(rule: Any, message: Message, hard: bool) -> None:
     async with routed((Answer("Fast."),), (Answer("Large."),), rules=[rule], ask=False) as (
         fast,
-        large,
+        _large,
         llm,
     ):
         events = await ask(llm, HARD, Message("assistant", "Well."), message)
@@ -144,8 +144,8 @@ async def test_a_rule_about_tools() -> None:
     called = Message("assistant", "Let me look.", (ToolCall("c1", "price", "{}"),))
     result = Message("tool", "5", tool_call_id="c1")
     async with routed((Answer("Fast."),), (Answer("Large."),), rules=[{"tools": ["price"]}]) as (
-        fast,
-        large,
+        _fast,
+        _large,
         llm,
     ):
         # Something has been said before: no bridge.
@@ -157,7 +157,7 @@ async def test_a_rule_about_tools() -> None:
 async def test_the_large_model_goes_on_with_its_own_tools() -> None:
     calls = (ScriptedCall("big_1", "price", "{}"),)
     answers = (Answer("", calls), Answer("It is five."))
-    async with routed((Answer("Hm.", HAND_OVER),), (*answers,)) as (fast, large, llm):
+    async with routed((Answer("Hm.", HAND_OVER),), (*answers,)) as (fast, _large, llm):
         events = await ask(llm, HARD)
         (call,) = (one for one in events if isinstance(one, ToolCall))
         asked = Message("assistant", "Hm.", (call,))
@@ -171,7 +171,7 @@ async def test_the_fast_model_answers_when_the_large_one_fails(
     failure: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers = (Answer("Hm.", HAND_OVER), Answer("I think so.", HAND_OVER))
-    async with routed((*answers,), (Answer(failure=failure),)) as (fast, large, llm):
+    async with routed((*answers,), (Answer(failure=failure),)) as (fast, _large, llm):
         with caplog.at_level(logging.WARNING, "antiphon.llm.router"):
             events = await ask(llm, HARD)
     assert text_of(events) == "Hm. I think so."
@@ -183,14 +183,14 @@ async def test_the_fast_model_answers_when_the_large_one_fails(
 
 async def test_the_large_model_breaking_off_is_an_error() -> None:
     cut = Answer("Well, one", failure="cut")
-    async with routed((Answer("Hm.", HAND_OVER),), (cut,)) as (fast, large, llm):
+    async with routed((Answer("Hm.", HAND_OVER),), (cut,)) as (fast, _large, llm):
         with pytest.raises(ProviderError, match="broke"):
             await ask(llm, HARD)
     assert len(fast.requests) == 1
 
 
 async def test_a_failing_fast_model_is_an_error() -> None:
-    async with routed((Answer(failure="429"),), ()) as (fast, large, llm):
+    async with routed((Answer(failure="429"),), ()) as (_fast, _large, llm):
         with pytest.raises(ProviderError, match="429"):
             await ask(llm)
 
