@@ -114,7 +114,8 @@ def features(samples: Floats) -> Floats:
     """Whisper's log-mel features of 8 s of 16 kHz samples, shape (80, 800)."""
     padded = np.pad(samples, _WINDOW // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:_FRAMES]
-    power = np.square(np.abs(np.fft.rfft(frames * _HANN)))
+    spectrum = np.fft.rfft(frames * _HANN)
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
     levels = np.log10(np.maximum(_BANDS @ power.T, 1e-10))
     levels = np.maximum(levels, levels.max() - 8.0)
     return np.asarray((levels + 4.0) / 4.0, dtype=np.float32)
