@@ -13,11 +13,13 @@ from antiphon.providers.base import AgentHints, Llm, Stt, Tts, TurnDetector, Vad
 from tests.fakes.cartesia import FakeCartesia
 from tests.fakes.deepgram_tts import FakeDeepgramTts
 from tests.fakes.elevenlabs_tts import FakeElevenLabsTts
+from tests.fakes.google_speech import GoogleSpeech
 from tests.fakes.host import FakeVendor
 from tests.fakes.openai_stt import OpenAiTranscription
 from tests.fakes.openai_tts import FakeOpenAiTts
 from tests.fakes.rime import FakeRime
 from tests.fakes.whisper_cpp import WhisperCpp
+from tests.support import made_models
 
 
 def base_url(fake: FakeVendor) -> dict[str, Any]:
@@ -34,18 +36,21 @@ def v1_url(fake: FakeVendor) -> dict[str, Any]:
 class Candidate:
     """A provider by its class's path, made when a test needs it, so that what is not installed
     fails one test and not the collection. `fake` stands for its vendor, and `place` gives the
-    options that lead to it; `options` alone lead to a port where nobody listens."""
+    options that lead to it; `options` alone lead to a port where nobody listens. `models` makes
+    what it loads, and gives the options that name it."""
 
     path: str
     options: dict[str, Any] = field(default_factory=dict)
     hints: AgentHints = field(default_factory=AgentHints)
     fake: Callable[[], FakeVendor] | None = None
     place: Callable[[FakeVendor], dict[str, Any]] = base_url
+    models: Callable[[], dict[str, Any]] = dict
 
     def make(self, **more: Any) -> Any:
         module, _, name = self.path.partition(":")
         provider = getattr(__import__(module, fromlist=[name]), name)
-        return provider(provider.Options.model_validate(self.options | more), self.hints)
+        options = self.options | self.models() | more
+        return provider(provider.Options.model_validate(options), self.hints)
 
 
 VADS = [Candidate("antiphon.providers.vad.silero:SileroVad")]
@@ -91,6 +96,23 @@ STTS += [
     Candidate(
         "antiphon.providers.stt.whisper_cpp:WhisperCppStt", {"base_url": NOBODY}, fake=WhisperCpp
     ),
+    Candidate(
+        "antiphon.providers.stt.google:GoogleStt",
+        {"base_url": NOBODY, "project": "p", "connect_ms": 100},
+        fake=GoogleSpeech,
+    ),
+]
+TTSS += [
+    Candidate(
+        "antiphon.providers.tts.google:GoogleTts",
+        {"base_url": NOBODY, "connect_ms": 100},
+        fake=GoogleSpeech,
+    ),
+]
+
+STTS += [
+    Candidate("antiphon.providers.stt.faster_whisper:FasterWhisperStt", models=made_models.whisper),
+    Candidate("antiphon.providers.stt.sherpa_onnx:SherpaStt", models=made_models.sherpa),
 ]
 
 
