@@ -43,7 +43,7 @@ from antiphon.session.thinker import END_CALL
 log = logging.getLogger(__name__)
 
 FINAL_MS = 60_000
-"""A model that ends the turns itself gives no final text before; the engine has deadlines."""
+"""The model's ears answer by themselves, or when the turn ends; the engine has deadlines."""
 PAUSE_MS = 500
 """Where the model ended the turns and is lost, a pause as long as this ends them."""
 
@@ -61,7 +61,6 @@ def seated(agent: LoadedAgent, providers: Providers, *, has_audio: bool) -> Prov
             voices=(providers.voices[0], *providers.voices),
         )
     seat = Seat(realtime, LlmRequest((system_message(agent.config),), _tools(agent)))
-    final_ms = FINAL_MS if realtime.decides_turns else agent.config.fallback.stt_final_ms * 2
     cascade: Stt = providers.stt
     if realtime.decides_turns:
         cascade = _PausingStt(cascade)
@@ -72,7 +71,7 @@ def seated(agent: LoadedAgent, providers: Providers, *, has_audio: bool) -> Prov
 
     return replace(
         providers,
-        stt=FailoverStt((_SeatStt(seat), cascade), group, final_ms, report),
+        stt=FailoverStt((_SeatStt(seat), cascade), group, FINAL_MS, report),
         llms=(_SeatLlm(seat), *providers.llms),
         voices=(_SeatVoice(seat, providers.voices[0]), *providers.voices),
     )
@@ -92,6 +91,7 @@ class Seat:
     def __init__(self, realtime: Realtime, request: LlmRequest) -> None:
         self._realtime, self._request = realtime, request
         self._opened = False
+        self.rate_hz: int | None = None  # of its voice
         self.call: RealtimeCall | None = None
 
     async def open(self) -> RealtimeCall:
@@ -104,6 +104,7 @@ class Seat:
             raise self.lost()
         self._opened = True
         self.call = await self._realtime.open(self._request)
+        self.rate_hz = self.call.tts.sample_rate_hz
         return self.call
 
     async def close(self) -> None:
@@ -174,8 +175,7 @@ class _SeatVoice:
 
     @property
     def sample_rate_hz(self) -> int:
-        call = self._seat.call
-        return self._other.sample_rate_hz if call is None else call.tts.sample_rate_hz
+        return self._seat.rate_hz or self._other.sample_rate_hz
 
     async def start(self) -> None:
         """Its provider is started already."""
@@ -185,25 +185,22 @@ class _SeatVoice:
 
     async def stream(self, segments: AsyncIterator[TtsSegment]) -> AsyncIterator[TtsEvent]:
         async for segment in segments:
-            call = self._seat.call
-            if call is None:
-                raise self._seat.lost()
-            sound = self._sound(call.tts, segment)
-            async with aclosing(sound) as events:
+            async with aclosing(self._sound(segment)) as events:
                 async for event in events:
                     yield event
 
-    def _sound(self, voice: Any, segment: TtsSegment) -> AsyncGenerator[TtsEvent, None]:
-        if voice.owns(segment.text) or voice.can_say():
+    def _sound(self, segment: TtsSegment) -> AsyncGenerator[TtsEvent, None]:
+        voice: Any = None if self._seat.call is None else self._seat.call.tts
+        if voice is not None and (voice.owns(segment.text) or voice.can_say()):
             return cast("AsyncGenerator[TtsEvent, None]", voice.stream(_one(segment)))
-        return self._said(segment, voice.sample_rate_hz)
+        return self._said(segment)
 
-    async def _said(self, segment: TtsSegment, rate_hz: int) -> AsyncGenerator[TtsEvent, None]:
+    async def _said(self, segment: TtsSegment) -> AsyncGenerator[TtsEvent, None]:
         """A segment by the cascade's voice, at the model's rate."""
         other, text = self._other, segment.text
         if getattr(other, "takes_ssml", False):
             text = f"<speak>{escape(text)}</speak>"
-        resampler = LiveResampler(other.sample_rate_hz, rate_hz)
+        resampler = LiveResampler(other.sample_rate_hz, self.sample_rate_hz)
         stream = other.stream(_one(TtsSegment(segment.segment_id, text)))
         async with aclosing(cast("AsyncGenerator[TtsEvent, None]", stream)) as events:
             async for event in events:

@@ -1,0 +1,204 @@
+"""Whole calls with speech-to-speech models: the real session and engine, our adapters, and fakes of
+the vendors behind sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from antiphon.agent.realtime import for_realtime
+from antiphon.providers.base import AgentHints
+from antiphon.providers.registry import make
+from tests.fakes.host import FakeVendor
+from tests.fakes.openai_realtime import FakeOpenAiRealtime
+from tests.fakes.talking import Reply
+from tests.support.stage import SILENCE, Stage, agent, leftovers, providers, settle
+
+LONG = "One two three four five six seven eight nine ten. Eleven twelve thirteen fourteen."
+
+
+class LiveStage(Stage):
+    """A stage whose sockets have time to answer: a frame takes a moment of real time."""
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.session.hang_up("the test is over")
+        assert self.task is not None
+        async with asyncio.timeout(2):
+            await self.session.wait_closed()
+            await asyncio.wait([self.task])
+        # The fake's own tasks run beside.
+        ours = ("call_test", "realtime", "stt", "pausing")
+        assert not [name for name in leftovers() if name.startswith(ours)]
+
+    async def frame(self, pcm: bytes = SILENCE) -> bytes | None:
+        heard = await super().frame(pcm)
+        await asyncio.sleep(0.001)
+        for _ in range(40):
+            # What is being computed takes its time, as it does on a line.
+            if not self.session.busy:
+                break
+            await asyncio.sleep(0.0005)
+        return heard
+
+
+@dataclass(frozen=True)
+class Place:
+    """A vendor: its fake, and how an agent names it."""
+
+    name: str
+    fake: Callable[[], FakeVendor]
+    options: dict[str, Any]
+    path: str = ""
+
+    def at(self, fake: FakeVendor) -> dict[str, Any]:
+        return {**self.options, "base_url": fake.http_url + self.path}
+
+
+PLACES = [
+    Place("openai", FakeOpenAiRealtime, {"transcript_ms": 30}, "/v1"),
+]
+
+
+@pytest.fixture(params=PLACES, ids=lambda place: place.name)
+def place(request: pytest.FixtureRequest) -> Place:
+    assert isinstance(request.param, Place)
+    return request.param
+
+
+@pytest.fixture
+async def fake(place: Place) -> AsyncIterator[Any]:
+    async with place.fake() as running:
+        yield running
+
+
+async def staged(
+    place: Place, fake: FakeVendor, *tools: Any, has_audio: bool = True, **config: Any
+) -> LiveStage:
+    """A call with the vendor, whose cascade answers "The cascade speaks."."""
+    realtime = make("realtime", place.name, place.at(fake), AgentHints())
+    await realtime.start()
+    choice = {"provider": place.name, **place.at(fake)}
+    loaded = agent(*tools, realtime=choice, **config)
+    loaded = replace(loaded, config=for_realtime(loaded.config))
+    provided = providers(
+        llm={"replies": ["The cascade speaks."]}, stt={"transcripts": ["are you there"]}
+    )
+    return LiveStage(loaded, replace(provided, realtime=realtime), has_audio=has_audio)
+
+
+async def say(stage: LiveStage, ms: int = 600) -> None:
+    """The caller speaks, and the vendor has time to notice."""
+    await stage.speak(ms)
+    await stage.wait(100)
+
+
+def sound(stage: LiveStage) -> int:
+    return sum(1 for one in stage.frames if one is not None and any(one)) * 20
+
+
+async def test_greeting_question_and_answer(place: Place, fake: Any) -> None:
+    fake.transcripts, fake.replies = (
+        ["a coffee please"],
+        [Reply("Sure, one coffee. Anything else?")],
+    )
+    async with await staged(place, fake, greeting="Welcome to the cafe.") as stage:
+        await stage.until(lambda: sound(stage) > 200)
+        await stage.until_idle()
+        assert stage.said == ["Welcome to the cafe."]
+        greeted_ms = sound(stage)
+        assert greeted_ms >= 900
+        await say(stage)
+        await stage.until(lambda: len(stage.said) == 2)
+        assert stage.messages == [
+            ("assistant", "Welcome to the cafe."),
+            ("user", "a coffee please"),
+            ("assistant", "Sure, one coffee. Anything else?"),
+        ]
+        assert sound(stage) - greeted_ms >= 25 * 60 * 0.8
+        assert [one for one in stage.call.of("error")] == []
+
+
+async def test_a_tool_is_called_and_its_result_spoken(place: Place, fake: Any) -> None:
+    calls = []
+
+    def weather(city: str) -> dict[str, Any]:
+        """The weather of a city."""
+        calls.append(city)
+        return {"sky": "blue"}
+
+    fake.replies = [
+        Reply("Let me look.", [("weather", {"city": "Oslo"})]),
+        Reply("The sky over Oslo is blue."),
+    ]
+    async with await staged(place, fake, weather) as stage:
+        await say(stage)
+        await stage.until(lambda: stage.said)
+        assert calls == ["Oslo"]
+        assert stage.said == ["Let me look. The sky over Oslo is blue."]
+        assert not stage.call.of("error")
+
+
+async def test_an_interrupted_answer_is_cut_to_what_was_heard(place: Place, fake: Any) -> None:
+    fake.transcripts = ["count please", "no stop that now", "go on"]
+    fake.replies = [Reply(LONG), Reply("Fine, I stop.")]
+    async with await staged(place, fake) as stage:
+        await say(stage)
+        await stage.until(lambda: sound(stage) > 1500)
+        await say(stage, 900)
+        await stage.until(lambda: len(stage.said) == 2, 20_000)
+        heard, answer = stage.said
+        assert LONG.startswith(heard)
+        assert 2 <= len(heard.split()) <= 12
+        assert answer == "Fine, I stop."
+        if isinstance(fake, FakeOpenAiRealtime):
+            roles = [role for role, _ in fake.session.story]
+            assert roles == ["user", "assistant", "user", "assistant"]
+            assert abs(len(fake.session.story[1][1]) - len(heard)) <= 12
+            assert fake.session.story[1][1] in LONG
+
+
+async def test_when_the_vendor_is_lost_the_cascade_goes_on(place: Place, fake: Any) -> None:
+    fake.replies = [Reply("Sure.")]
+    async with await staged(place, fake) as stage:
+        await say(stage)
+        await stage.until(lambda: stage.said)
+        assert stage.said == ["Sure."]
+        fake.faults.close_after = 1
+        fake.faults.status = 503
+        await stage.wait(200)
+        await say(stage)
+        await stage.until(lambda: len(stage.said) == 2, 20_000)
+        assert stage.said[1] == "The cascade speaks."
+        assert sound(stage) > 0
+
+
+async def test_a_vendor_that_is_not_there_leaves_the_call_to_the_cascade(
+    place: Place, fake: Any
+) -> None:
+    fake.faults.status = 401
+    async with await staged(place, fake, greeting="Hello.") as stage:
+        await stage.until(lambda: stage.said)
+        await stage.until_idle()
+        await say(stage)
+        await stage.until(lambda: len(stage.said) == 2, 20_000)
+        assert stage.said == ["Hello.", "The cascade speaks."]
+
+
+async def test_typed_words_reach_the_model(place: Place, fake: Any) -> None:
+    fake.replies = [Reply("Sure, one tea.")]
+    async with await staged(place, fake) as stage:
+        stage.session.on_text("a tea please")
+        await stage.until(lambda: stage.said)
+        assert stage.messages == [("user", "a tea please"), ("assistant", "Sure, one tea.")]
+
+
+async def test_a_call_by_text_is_answered_by_the_cascade(place: Place, fake: Any) -> None:
+    async with await staged(place, fake, has_audio=False) as stage:
+        stage.session.on_text("a tea")
+        await settle()
+        assert stage.messages[-1] == ("assistant", "The cascade speaks.")
+    assert not fake.connections
