@@ -29,6 +29,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("antiphon.cli.check:check", "Say what is wrong in an agent's file, and where."),
     "providers": ("antiphon.cli.providers:providers", "List speech, voice and language providers."),
     "models": ("antiphon.cli.models:models", "Fetch and look after models that run here."),
+    "cost": ("antiphon.cli.cost:cost", "Estimate what a call will cost; list prices."),
     "replay": ("antiphon.cli.replay:replay", "Replay the trace of a call and compare decisions."),
     "sim": ("antiphon.cli.sim:sim", "Simulate conversations and check the promises."),
     "bench": ("antiphon.cli.bench:bench", "Measure latency, the cost of a call, and turn-taking."),

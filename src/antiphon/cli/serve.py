@@ -29,6 +29,13 @@ def serve(
         list[str] | None,
         typer.Option(metavar="URL", help="A page of another site that may call; may be repeated."),
     ] = None,
+    day_budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DOLLARS",
+            help="For all calls of a day together: `50`, or `warn=40,cheaper=45,end=50`.",
+        ),
+    ] = None,
     drain_s: Annotated[
         float, typer.Option(min=0, help="Seconds that calls may go on when asked to stop.")
     ] = 20.0,
@@ -46,7 +53,7 @@ def serve(
         host=host, port=port, allowed_origins=tuple(allow_origin or ()), drain_s=drain_s
     )
     agents = _load(agent or [str(default_agent())])
-    uvloop.run(run(_supervisor(agents, max_calls), settings, _announce))
+    uvloop.run(run(_supervisor(agents, max_calls, day_budget), settings, _announce))
 
 
 def _load(paths: list[str]) -> dict[str, LoadedAgent]:
@@ -62,13 +69,22 @@ def _load(paths: list[str]) -> dict[str, LoadedAgent]:
     return agents
 
 
-def _supervisor(agents: dict[str, LoadedAgent], max_calls: int) -> ManagedHost:
+def _supervisor(
+    agents: dict[str, LoadedAgent], max_calls: int, day_budget: str | None
+) -> ManagedHost:
     from antiphon.agent.default import data_folder
     from antiphon.observe.metrics import METRICS
+    from antiphon.session.accounts import LEDGER_NAME, parse_limits
     from antiphon.session.supervisor import Supervisor
 
-    traces = data_folder() / "calls"
-    return Supervisor(list(agents.values()), max_calls=max_calls, traces=traces, metrics=METRICS)
+    return Supervisor(
+        list(agents.values()),
+        max_calls=max_calls,
+        traces=data_folder() / "calls",
+        metrics=METRICS,
+        ledger=data_folder() / LEDGER_NAME,
+        day_limits=None if day_budget is None else parse_limits(day_budget),
+    )
 
 
 def _announce(settings: ServerSettings) -> None:

@@ -154,7 +154,7 @@ class Price:
         `input_tokens` are those that no cache had."""
         total = Decimal(0)
         for unit, quantity in quantities.items():
-            rate = self.rates.get(unit) or self.rates.get(_INSTEAD.get(unit, ""))
+            rate = self._rate(unit)
             if rate is None:
                 continue
             if unit == SECONDS and self.step_s > 1:
@@ -162,6 +162,13 @@ class Price:
                 quantity = steps.to_integral_value(ROUND_CEILING) * self.step_s
             total += Decimal(quantity) * rate[0] / rate[1]
         return total
+
+    def charges(self, unit: str) -> bool:
+        """Whether a unit is charged for."""
+        return self._rate(unit) is not None
+
+    def _rate(self, unit: str) -> tuple[Decimal, int] | None:
+        return self.rates.get(unit) or self.rates.get(_INSTEAD.get(unit, ""))
 
 
 class PriceBook:

@@ -29,6 +29,7 @@ from antiphon.session.spending import LEVELS, Budget, Services, Spending
 log = logging.getLogger(__name__)
 
 SERVER = "server"
+LEDGER_NAME = "spending.db"
 EXCHANGE_S = 5.0
 
 
