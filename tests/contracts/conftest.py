@@ -17,9 +17,12 @@ from tests.fakes.google_speech import GoogleSpeech
 from tests.fakes.host import FakeVendor
 from tests.fakes.openai_stt import OpenAiTranscription
 from tests.fakes.openai_tts import FakeOpenAiTts
+from tests.fakes.piper import FakePiper
 from tests.fakes.rime import FakeRime
 from tests.fakes.whisper_cpp import WhisperCpp
-from tests.support import made_models
+from tests.fakes.wyoming import one_second_voice
+from tests.fakes.xtts import FakeXtts
+from tests.support import made_models, tiny_models
 
 
 def base_url(fake: FakeVendor) -> dict[str, Any]:
@@ -53,8 +56,18 @@ class Candidate:
         return provider(provider.Options.model_validate(options), self.hints)
 
 
-VADS = [Candidate("antiphon.providers.vad.silero:SileroVad")]
-TURNS = [Candidate("antiphon.providers.turn.prosody:ProsodyTurn")]
+VADS = [
+    Candidate(f"antiphon.providers.vad.{name}")
+    for name in ("silero:SileroVad", "webrtc:WebrtcVad", "energy:EnergyVad")
+]
+VADS += [Candidate("antiphon.providers.vad.webrtc:WebrtcVad", {"frame_ms": 30})]
+TURNS = [
+    Candidate("antiphon.providers.turn.prosody:ProsodyTurn"),
+    Candidate("antiphon.providers.turn.phrases:PhraseTurn"),
+    Candidate(
+        "antiphon.providers.turn.smart_turn:SmartTurn", models=tiny_models.smart_turn_options
+    ),
+]
 TTSS = [
     Candidate("antiphon.providers.tts.flite:FliteTts"),
     Candidate("antiphon.providers.scripted:ScriptedTts"),
@@ -113,6 +126,20 @@ TTSS += [
 STTS += [
     Candidate("antiphon.providers.stt.faster_whisper:FasterWhisperStt", models=made_models.whisper),
     Candidate("antiphon.providers.stt.sherpa_onnx:SherpaStt", models=made_models.sherpa),
+]
+
+TTSS += [
+    Candidate("antiphon.providers.tts.piper:PiperTts", models=tiny_models.piper_options),
+    Candidate("antiphon.providers.tts.piper:PiperTts", {"base_url": NOBODY}, fake=FakePiper),
+    Candidate("antiphon.providers.tts.kokoro:KokoroTts", models=tiny_models.kokoro_options),
+    Candidate("antiphon.providers.tts.espeak_ng:EspeakTts"),
+    Candidate("antiphon.providers.tts.xtts:XttsTts", {"base_url": NOBODY}, fake=FakeXtts),
+    Candidate(
+        "antiphon.providers.tts.wyoming:WyomingTts",
+        {"base_url": "tcp://127.0.0.1:9"},
+        fake=one_second_voice,
+        place=lambda fake: {"base_url": f"tcp://127.0.0.1:{fake.port}"},
+    ),
 ]
 
 

@@ -5,6 +5,8 @@ import itertools
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import cast
 
+import pytest
+
 from antiphon.providers.base import (
     Traits,
     Tts,
@@ -109,4 +111,5 @@ async def test_responses_at_once_do_not_mix(tts: Tts) -> None:
 
     texts = ["One.", "One two three.", "One two three four five six."]
     alone = [await lengths(text) for text in texts]
-    assert list(await asyncio.gather(*map(lengths, texts * 3))) == alone * 3
+    # Some voices never say a thing twice in the same way.
+    assert await asyncio.gather(*map(lengths, texts * 3)) == pytest.approx(alone * 3, rel=0.1)

@@ -17,7 +17,6 @@ from typing import Any, Literal
 from pydantic import Field
 
 from antiphon.errors import ProviderError
-from antiphon.net.ws import Socket, connect
 from antiphon.providers.base import (
     AgentHints,
     Traits,
@@ -29,8 +28,8 @@ from antiphon.providers.base import (
 )
 from antiphon.providers.secret import vendor_key
 from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, socket_url
-from antiphon.providers.tts.socket_voice import SocketLimits, SocketVoice
-from antiphon.providers.tts.sockets import Lane, Message, Sockets
+from antiphon.providers.tts.socket_voice import Dialect, SocketLimits, SocketVoice
+from antiphon.providers.tts.sockets import Lane, Message, Sockets, Wire
 from antiphon.providers.tts.timing import Told, onto_written
 
 URL = "https://api.cartesia.ai"
@@ -82,7 +81,8 @@ class CartesiaTts:
 
     def __init__(self, options: CartesiaOptions, hints: AgentHints) -> None:
         self._options = options
-        self._wire = _Wire(options)
+        url = socket_url(options.base_url, "tts/websocket", {})
+        self._wire = _Wire(url, options.connect_ms)
         self._sockets = Sockets(self._wire)
         self._request = _request(options, hints)
         self._voice = SocketVoice(
@@ -144,31 +144,15 @@ def _request(options: CartesiaOptions, hints: AgentHints) -> dict[str, Any]:
     return request
 
 
-class _Wire:
-    provider, lanes, confirms = "cartesia", CONTEXTS, False
-
-    def __init__(self, options: CartesiaOptions) -> None:
-        self.headers: dict[str, str] = {}
-        self._within_ms = options.connect_ms
-        self._url = socket_url(options.base_url, "tts/websocket", {})
-
-    async def open(self) -> Socket:
-        return await connect(
-            self._url, self.provider, headers=self.headers, within_ms=self._within_ms
-        )
+class _Wire(Wire):
+    provider, lanes = "cartesia", CONTEXTS
 
     def address(self, message: Message) -> str | None:
         name = None if isinstance(message, bytes) else message.get("context_id")
         return str(name) if name else None
 
-    def ends(self, message: Message) -> bool:
-        return not isinstance(message, bytes) and message.get("type") in ("done", "error")
-
     def cancel(self, lane: str) -> list[dict[str, Any]]:
         return [{"context_id": lane, "cancel": True}]
-
-    def usable(self, spent: object) -> bool:
-        return True
 
 
 @dataclass
@@ -182,10 +166,8 @@ class _Flush:
     flushed: bool = False
 
 
-class _Context:
+class _Context(Dialect):
     """One context: the segments written, by the number of their flush."""
-
-    ready, over = True, True
 
     def __init__(self, request: dict[str, Any], sample_rate_hz: int) -> None:
         self._request, self._bytes_per_ms = request, sample_rate_hz * 2 / 1000
@@ -205,11 +187,7 @@ class _Context:
         return [{**self._request, "transcript": "", "continue": False}]
 
     @property
-    def keep_alive(self) -> list[dict[str, Any]]:
-        return []
-
-    @property
-    def stale(self) -> bool:
+    def stale(self) -> bool:  # type: ignore[override]
         return self._ended or asyncio.get_running_loop().time() - self._heard_at > _EXPIRES_S
 
     def take(self, message: Message) -> list[TtsEvent]:

@@ -15,7 +15,6 @@ from typing import Any, Literal
 from pydantic import Field
 
 from antiphon.errors import ProviderError
-from antiphon.net.ws import Socket, connect
 from antiphon.providers.base import (
     AgentHints,
     Traits,
@@ -26,8 +25,8 @@ from antiphon.providers.base import (
 )
 from antiphon.providers.secret import vendor_key
 from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, socket_url
-from antiphon.providers.tts.socket_voice import SocketLimits, SocketVoice
-from antiphon.providers.tts.sockets import Lane, Message, Sockets
+from antiphon.providers.tts.socket_voice import Dialect, SocketLimits, SocketVoice
+from antiphon.providers.tts.sockets import Lane, Message, Sockets, Wire
 
 URL = "https://api.deepgram.com"
 # https://developers.deepgram.com/docs/tts-ws-flush: 20 in 60 seconds.
@@ -99,13 +98,11 @@ class DeepgramTts:
         return self._voice.stream(segments)
 
 
-class _Wire:
-    provider, lanes, confirms = "deepgram", 1, True
+class _Wire(Wire):
+    provider, confirms = "deepgram", True
 
     def __init__(self, options: DeepgramTtsOptions) -> None:
-        self.headers: dict[str, str] = {}
-        self._within_ms = options.connect_ms
-        self._url = socket_url(
+        url = socket_url(
             options.base_url,
             "v1/speak",
             {
@@ -116,14 +113,7 @@ class _Wire:
                 "mip_opt_out": options.mip_opt_out or None,
             },
         )
-
-    async def open(self) -> Socket:
-        return await connect(
-            self._url, self.provider, headers=self.headers, within_ms=self._within_ms
-        )
-
-    def address(self, message: Message) -> str | None:
-        return None
+        super().__init__(url, options.connect_ms)
 
     def ends(self, message: Message) -> bool:
         return not isinstance(message, bytes) and message.get("type") == "Cleared"
@@ -138,10 +128,8 @@ class _Wire:
         return len(spent) < FLUSHES
 
 
-class _Turn:
+class _Turn(Dialect):
     """One response on a socket: its segments follow each other."""
-
-    ready, over = True, True
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
@@ -153,15 +141,12 @@ class _Turn:
         self._lane.spend()
         return [{"type": "Speak", "text": segment.text.strip()}, {"type": "Flush"}]
 
-    def finish(self) -> list[dict[str, Any]]:
-        return []
+    @property
+    def ready(self) -> bool:  # type: ignore[override]
+        return self._lane.usable
 
     @property
-    def keep_alive(self) -> list[dict[str, Any]]:
-        return []
-
-    @property
-    def stale(self) -> bool:
+    def stale(self) -> bool:  # type: ignore[override]
         return not self._lane.usable
 
     def take(self, message: Message) -> list[TtsEvent]:

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from pydantic import Field
 
 from antiphon.errors import ProviderError
-from antiphon.net.ws import Socket, connect
 from antiphon.providers.base import AgentHints, Traits, TtsEvent, TtsSegment
 from antiphon.providers.secret import vendor_key
 from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, socket_url
-from antiphon.providers.tts.socket_voice import SocketLimits, SocketVoice
-from antiphon.providers.tts.sockets import Lane, Message, Sockets
+from antiphon.providers.tts.socket_voice import Dialect, SocketLimits, SocketVoice
+from antiphon.providers.tts.sockets import Lane, Message, Sockets, Wire
 from antiphon.providers.tts.spelled import Spelled
 
 URL = "https://api.elevenlabs.io"
 # Of a sixth context the vendor closes the socket, and with it the five others.
 CONTEXTS = 5
 _SOFT = ("rate_limit", "busy", "too_many", "max_active", "internal", "timeout", "temporar")
+
+
+_Dictionary = Annotated[str, Field(pattern=r"^[^:\s]+:[^:\s]+$")]
 
 
 class ElevenLabsOptions(CloudVoiceOptions):
@@ -61,10 +63,10 @@ class ElevenLabsOptions(CloudVoiceOptions):
         default=None, description="Likeness for some more delay."
     )
     speed: float | None = Field(default=None, ge=0.7, le=1.2, description="1.0 is as usual.")
-    pronunciation_dictionaries: tuple[str, ...] = Field(
+    pronunciation_dictionaries: tuple[_Dictionary, ...] = Field(
         default=(),
         max_length=3,
-        description="Dictionaries kept there, each as `ID` or `ID:VERSION_ID`.",
+        description="Dictionaries kept there, each as `ID:VERSION_ID`.",
     )
 
 
@@ -128,7 +130,7 @@ class ElevenLabsTts:
         return self._voice.stream(segments)
 
     def _context(self, lane: Lane) -> _Context:
-        return _Context(lane.name, self._options)
+        return _Context(lane, self._options)
 
 
 def _language(options: ElevenLabsOptions, hints: AgentHints) -> str | None:
@@ -138,13 +140,11 @@ def _language(options: ElevenLabsOptions, hints: AgentHints) -> str | None:
     return hints.language.partition("-")[0] if told else None
 
 
-class _Wire:
+class _Wire(Wire):
     provider, lanes, confirms = "elevenlabs", CONTEXTS, True
 
     def __init__(self, options: ElevenLabsOptions, language: str | None) -> None:
-        self.headers: dict[str, str] = {}
-        self._within_ms = options.connect_ms
-        self._url = socket_url(
+        url = socket_url(
             options.base_url,
             f"v1/text-to-speech/{quote(options.voice, safe='')}/multi-stream-input",
             {
@@ -157,11 +157,7 @@ class _Wire:
                 "inactivity_timeout": 180,
             },
         )
-
-    async def open(self) -> Socket:
-        return await connect(
-            self._url, self.provider, headers=self.headers, within_ms=self._within_ms
-        )
+        super().__init__(url, options.connect_ms)
 
     def address(self, message: Message) -> str | None:
         if isinstance(message, bytes):
@@ -175,17 +171,12 @@ class _Wire:
     def cancel(self, lane: str) -> list[dict[str, Any]]:
         return [{"context_id": lane, "close_context": True}]
 
-    def usable(self, spent: object) -> bool:
-        return True
 
-
-class _Context:
+class _Context(Dialect):
     """One context: the text of a response, and whose sound is whose."""
 
-    ready, stale = True, False
-
-    def __init__(self, name: str, options: ElevenLabsOptions) -> None:
-        self._name, self._options = name, options
+    def __init__(self, lane: Lane, options: ElevenLabsOptions) -> None:
+        self._lane, self._name, self._options = lane, lane.name, options
         self._begun = False
         self._spelled = Spelled(options.sample_rate_hz)
         self.over = False
@@ -215,10 +206,10 @@ class _Context:
 
     def finish(self) -> list[dict[str, Any]]:
         self._spelled.finish()
+        self._lane.ending = True
         # What has been flushed is still spoken, and `isFinal` follows it.
         return [{"context_id": self._name, "close_context": True}]
 
-    @property
     def keep_alive(self) -> list[dict[str, Any]]:
         return [{"context_id": self._name, "text": ""}]
 
@@ -245,8 +236,7 @@ class _Context:
 
 def _locator(written: str) -> dict[str, str]:
     name, _, version = written.partition(":")
-    locator = {"pronunciation_dictionary_id": name}
-    return locator | ({"version_id": version} if version else {})
+    return {"pronunciation_dictionary_id": name, "version_id": version}
 
 
 def _error(message: dict[str, Any]) -> ProviderError:

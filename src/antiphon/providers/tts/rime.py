@@ -15,7 +15,6 @@ import httpx
 from pydantic import Field
 
 from antiphon.errors import ProviderError
-from antiphon.net.ws import Socket, connect
 from antiphon.providers.base import (
     AgentHints,
     Traits,
@@ -28,8 +27,8 @@ from antiphon.providers.base import (
 from antiphon.providers.secret import Secret, vendor_key
 from antiphon.providers.tts.http_voice import HttpLimits, HttpVoice
 from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, socket_url
-from antiphon.providers.tts.socket_voice import SocketLimits, SocketVoice
-from antiphon.providers.tts.sockets import Lane, Message, Sockets
+from antiphon.providers.tts.socket_voice import Dialect, SocketLimits, SocketVoice
+from antiphon.providers.tts.sockets import Lane, Message, Sockets, Wire
 from antiphon.providers.tts.timing import Told, onto_written
 
 URL = "https://users-ws.rime.ai"
@@ -73,7 +72,8 @@ class RimeTts:
         self._options = options
         usual = URL if options.transport == "socket" else HTTP_URL
         self._url, self._usual_url = options.base_url or usual, usual
-        self._wire = _Wire(options, self._url)
+        asked = {**_settings(options), "audioFormat": "pcm", "segment": "never"}
+        self._wire = _Wire(socket_url(self._url, "ws3", asked), options.connect_ms)
         self._sockets = Sockets(self._wire, warm=options.warm_sockets)
         self._voice = SocketVoice("rime", self._sockets, SocketLimits.of(options), self._turn)
         limits = HttpLimits(options.connect_ms, options.first_audio_ms, options.idle_ms)
@@ -133,37 +133,12 @@ def _settings(options: RimeOptions) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
 
 
-class _Wire:
-    provider, lanes, confirms = "rime", 1, False
-
-    def __init__(self, options: RimeOptions, url: str) -> None:
-        self.headers: dict[str, str] = {}
-        self._within_ms = options.connect_ms
-        asked = {**_settings(options), "audioFormat": "pcm", "segment": "never"}
-        self._url = socket_url(url, "ws3", asked)
-
-    async def open(self) -> Socket:
-        return await connect(
-            self._url, self.provider, headers=self.headers, within_ms=self._within_ms
-        )
-
-    def address(self, message: Message) -> str | None:
-        return None
-
-    def ends(self, message: Message) -> bool:
-        return False
-
-    def cancel(self, lane: str) -> None:
-        return None
-
-    def usable(self, spent: object) -> bool:
-        return True
+class _Wire(Wire):
+    provider = "rime"
 
 
-class _Turn:
+class _Turn(Dialect):
     """One response on a socket: one segment at a time."""
-
-    stale, over = False, True
 
     def __init__(self, name: str, sample_rate_hz: int) -> None:
         self._name, self._bytes_per_ms = name, sample_rate_hz * 2 / 1000
@@ -173,7 +148,7 @@ class _Turn:
         self._rest = b""
 
     @property
-    def ready(self) -> bool:
+    def ready(self) -> bool:  # type: ignore[override]
         return not self._waiting
 
     def write(self, segment: TtsSegment) -> list[dict[str, Any]]:
@@ -181,13 +156,6 @@ class _Turn:
         self._written += 1
         text = {"text": segment.text.strip() + " ", "contextId": f"{self._name}-{self._written}"}
         return [text, {"operation": "flush"}]
-
-    def finish(self) -> list[dict[str, Any]]:
-        return []
-
-    @property
-    def keep_alive(self) -> list[dict[str, Any]]:
-        return []
 
     def take(self, message: Message) -> list[TtsEvent]:
         if isinstance(message, bytes) or not self._waiting:

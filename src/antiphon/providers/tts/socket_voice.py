@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import TtsAudio, TtsEvent, TtsSegment, TtsSegmentDone
@@ -25,16 +25,23 @@ MAX_OWED = 4
 TRIES = 3
 
 
-class Dialect(Protocol):
-    """One lane's conversation with the vendor."""
+class Dialect:
+    """One lane's conversation with the vendor; a vendor's own differs from this."""
+
+    ready = True
+    """Whether another segment may be written now."""
+    stale = False
+    """Asked when nothing is owed: whether what comes next needs another lane."""
+    over = True
+    """Asked when nothing is owed: whether the vendor has nothing more for the lane."""
 
     def write(self, segment: TtsSegment) -> list[dict[str, Any]]:
         """What says a segment."""
-        ...
+        raise NotImplementedError
 
     def finish(self) -> list[dict[str, Any]]:
         """What says that no more text comes."""
-        ...
+        return []
 
     def take(self, message: Message) -> list[TtsEvent]:
         """What a message means: events of the segments written, in order.
@@ -42,27 +49,11 @@ class Dialect(Protocol):
         Raises:
             ProviderError: an error of the vendor's.
         """
-        ...
+        raise NotImplementedError
 
-    @property
-    def ready(self) -> bool:
-        """Whether another segment may be written now."""
-        ...
-
-    @property
-    def stale(self) -> bool:
-        """Asked when nothing is owed: whether what comes next needs another lane."""
-        ...
-
-    @property
     def keep_alive(self) -> list[dict[str, Any]]:
         """What is sent now and then while there is nothing to say."""
-        ...
-
-    @property
-    def over(self) -> bool:
-        """Asked when nothing is owed: whether the vendor has nothing more for the lane."""
-        ...
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +258,7 @@ class _Response:
         """Woken, or a wait is over."""
         if not self._owed:
             if not self._text_over:
-                await self._send(lane, dialect.keep_alive)
+                await self._send(lane, dialect.keep_alive())
         elif _now() >= self._until():
             lane.suspect()
             limits = self._voice.limits

@@ -16,19 +16,19 @@ import secrets
 from collections import deque
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Any, cast
 
 from websockets.exceptions import ConnectionClosed
 
 from antiphon.errors import ProviderError
-from antiphon.net.ws import Socket, closed_error
+from antiphon.net.ws import Socket, closed_error, connect
 
 _log = logging.getLogger("antiphon.tts")
 
 MAX_SOCKETS = 64
 MAX_INBOX_BYTES = 32 * 1024 * 1024
 """More than this unread in one lane is a fault, here or there."""
-END_S = 5.0
+END_S = 10.0
 """A cancelled lane whose end the vendor does not confirm makes its socket suspect."""
 PROBE_AFTER_S, PROBE_S = 2.0, 0.6
 """A socket that was silent is pinged when it is used; no answer in this time: it is dead."""
@@ -38,30 +38,40 @@ _BACKOFF_S = (0.5, 30.0)
 Message = dict[str, Any] | bytes
 
 
-class Wire(Protocol):
-    """How one vendor's sockets behave."""
+class Wire:
+    """How one vendor's sockets behave; a vendor's own differs from this."""
 
-    provider: str
-    lanes: int  # at a time on one socket
-    confirms: bool  # whether a message tells that a cancelled lane is over
+    provider = ""
+    lanes = 1
+    """At a time on one socket."""
+    confirms = False
+    """Whether a message tells that a cancelled lane is over."""
 
-    async def open(self) -> Socket: ...
+    def __init__(self, url: str, within_ms: int) -> None:
+        self.url, self.within_ms = url, within_ms
+        self.headers: dict[str, str] = {}
+
+    async def open(self) -> Socket:
+        """Connect; raises ProviderError."""
+        return await connect(
+            self.url, self.provider, headers=self.headers, within_ms=self.within_ms
+        )
 
     def address(self, message: Message) -> str | None:
         """The lane that a message is for; None: all of the socket."""
-        ...
+        return None
 
     def ends(self, message: Message) -> bool:
-        """Whether the vendor is done with a lane after this message."""
-        ...
+        """Whether the vendor is done with a cancelled lane after this message."""
+        return False
 
     def cancel(self, lane: str) -> list[dict[str, Any]] | None:
         """What to send when nobody listens any more; None: the socket is to be closed."""
-        ...
+        return None
 
     def usable(self, spent: deque[float]) -> bool:
         """Whether another lane may begin, by the moments noted with `Lane.spend`."""
-        ...
+        return True
 
 
 class Lane:
@@ -70,6 +80,7 @@ class Lane:
     def __init__(self, link: _Link) -> None:
         self.name = secrets.token_hex(8)
         self.size = 0
+        self.ending = False  # the vendor has been told that no more comes, and will end it
         self._link, self._inbox = link, deque[tuple[int, Message | ProviderError | None]]()
         self._news = asyncio.Event()
 
@@ -135,6 +146,7 @@ class _Link:
         loop = asyncio.get_running_loop()
         self.opened_at = self._heard_at = loop.time()
         self.task = asyncio.create_task(self._read(), name=f"tts-{wire.provider}")
+        self.task.add_done_callback(self._on_done)
 
     @property
     def usable(self) -> bool:
@@ -166,22 +178,25 @@ class _Link:
         asked = loop.time()
         if asked - self._heard_at < PROBE_AFTER_S:
             return
-
-        def judge() -> None:
-            if not pong.done() and self._heard_at < asked:
-                self._fail("the connection is dead")
-
         try:
-            pong = await self._socket.ping()
+            async with asyncio.timeout(PROBE_S):
+                pong = cast("asyncio.Future[float]", await self._socket.ping())
+        except TimeoutError:
+            self._fail("the connection is dead")
         except (ConnectionClosed, OSError):
             return
-        loop.call_later(PROBE_S, judge)
+        else:
+            loop.call_later(PROBE_S, self._judge, pong, asked)
+
+    def _judge(self, pong: asyncio.Future[float], asked: float) -> None:
+        if not pong.done() and self._heard_at < asked:
+            self._fail("the connection is dead")
 
     async def leave(self, lane: Lane, *, over: bool) -> None:
         """`over`: the vendor has nothing more for it."""
         if self.lanes.get(lane.name) is not lane:
             return
-        cancel = None if over else self._wire.cancel(lane.name)
+        cancel = [] if over or lane.ending else self._wire.cancel(lane.name)
         if not over and cancel is not None and self._wire.confirms:
             self.lanes[lane.name] = None
             asyncio.get_running_loop().call_later(END_S, self._overdue, lane.name)
@@ -209,6 +224,13 @@ class _Link:
         self._tell(self._broken(message))
         self.retired = True
         self.task.cancel()
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        # A task that is cancelled before it has begun tells nobody and closes nothing.
+        self.retired = True
+        self._tell(self._broken("closed"))
+        self._lost(self)
+        self._socket.transport.abort()
 
     def _tell(self, error: ProviderError) -> None:
         for lane in self.lanes.values():
@@ -334,8 +356,9 @@ class Sockets:
         return link
 
     def _on_lost(self, link: _Link) -> None:
-        if link in self._links:
-            self._links.remove(link)
+        if link not in self._links:
+            return
+        self._links.remove(link)
         lasted_s = asyncio.get_running_loop().time() - link.opened_at
         if lasted_s < LASTS_S and not link.spent:
             self._slower()

@@ -31,6 +31,7 @@ class _Spoken:
     word_end: int = 0  # where that one ends, among the characters
     word_from_ms: float | None = None
     ended_ms: float | None = None  # where its last character ends
+    told: bool = False  # when its characters are spoken
     ready: list[Word] = field(default_factory=list)
 
 
@@ -106,14 +107,15 @@ class Spelled:
         if not self._open:
             return
         spoken = self._open[0]
+        spoken.told = True
         start = spoken.ms + max(0.0, start_ms)
         end = start + last_ms
         if spoken.word_from_ms is None:
             spoken.word_from_ms = start
         while spoken.word < len(spoken.words) and self._at >= spoken.word_end:
-            spoken.ready.append(
-                Word(spoken.words[spoken.word], round(spoken.word_from_ms), round(end))
-            )
+            begun = start if spoken.word_from_ms is None else spoken.word_from_ms
+            word = Word(spoken.words[spoken.word], round(begun), round(end))
+            spoken.ready.append(word)
             spoken.word += 1
             if spoken.word < len(spoken.words):
                 spoken.word_end += len(spoken.words[spoken.word])
@@ -149,5 +151,10 @@ class Spelled:
 
     def _done(self) -> list[TtsEvent]:
         spoken = self._open.pop(0)
+        if spoken.told:
+            # The end of the text was not told: it lasts as long as the sound.
+            rest = spoken.words[spoken.word :]
+            begun = spoken.ms if spoken.word_from_ms is None else spoken.word_from_ms
+            spoken.ready += [Word(word, round(begun), int(spoken.ms)) for word in rest]
         events = self._words(spoken, whole=True)
         return [*events, TtsSegmentDone(spoken.segment_id)]
