@@ -1,14 +1,16 @@
 """A Wyoming voice server that can fail; the one that works is made with the package `wyoming`
-(tests/vendors/wyoming_server.py)."""
+(tests/vendors/test_wyoming_package.py)."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
+
+from tests.fakes.host import FakeVendor
+from tests.fakes.voices import sound
 
 
 def line(kind: str, data: dict[str, Any] | None = None, payload: bytes = b"") -> bytes:
@@ -20,26 +22,25 @@ def line(kind: str, data: dict[str, Any] | None = None, payload: bytes = b"") ->
     return json.dumps(head).encode() + b"\n" + body + payload
 
 
-@dataclass
-class FakeWyoming:
+class FakeWyoming(FakeVendor):
     """Answers each event with the lines of `script` for its type. After them it closes the
     connection where `closes` is set, else it waits. `events` are those received, `open` the
     connections that the client has not closed."""
 
-    script: dict[str, list[bytes]] = field(default_factory=dict)
-    closes: bool = False
-    events: list[dict[str, Any]] = field(default_factory=list)
-    open: int = 0
-    port: int = 0
-    _server: asyncio.Server | None = None
+    def __init__(self, script: dict[str, list[bytes]], closes: bool = False) -> None:
+        super().__init__()
+        self.script, self.closes = script, closes
+        self.events: list[dict[str, Any]] = []
+        self.open = 0
+        self._tcp: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
         return f"tcp://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._tcp = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._tcp.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(
@@ -48,9 +49,9 @@ class FakeWyoming:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._server is not None
-        self._server.close()
-        await self._server.wait_closed()
+        assert self._tcp is not None
+        self._tcp.close()
+        await self._tcp.wait_closed()
         await self.until(lambda: not self.open)
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -81,3 +82,14 @@ class FakeWyoming:
         finally:
             self.open -= 1
             writer.close()
+
+
+def one_second_voice() -> FakeWyoming:
+    """Says every text within a second."""
+    form = {"rate": 16_000, "width": 2, "channels": 1}
+    chunks = [line("audio-chunk", form, sound("word", 16_000)[:6400])] * 5
+    voices = [{"name": "a", "languages": ["en"]}]
+    said = [line("audio-start", form), *chunks, line("audio-stop")]
+    return FakeWyoming(
+        {"describe": [line("info", {"tts": [{"voices": voices}]})], "synthesize": said}
+    )

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
@@ -162,6 +164,18 @@ async def test_a_long_text_neither_holds_the_loop_nor_goes_on_when_nobody_listen
         assert isinstance(await anext(stream), TtsWords)
     await stream.aclose()
     await tts.aclose()
+
+
+def test_it_is_not_confused_with_a_library_of_that_name_that_is_loaded() -> None:
+    """kokoro-onnx brings one, with the data of the machine that it was built on."""
+    code = (
+        "import ctypes, espeakng_loader\n"
+        "ctypes.CDLL(espeakng_loader.get_library_path())\n"
+        "from antiphon.providers.tts._espeak_ctypes import EspeakLibrary, Manner\n"
+        "spoken = EspeakLibrary().speak('Hello', Manner('en', 150, 50, 50), lambda: False)\n"
+        "assert len(spoken.pcm) > 10_000\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 async def test_what_is_missing_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:

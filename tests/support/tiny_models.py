@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +122,32 @@ def smart_turn(folder: Path) -> Path:
     path = folder / "smart-turn.onnx"
     _save(path, nodes, [features], [logits], constants)
     return path
+
+
+# ---- options that name them, for whoever has no folder -------------------------------------
+
+
+@functools.cache
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="antiphon-models-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@functools.cache
+def piper_options() -> dict[str, Any]:
+    return {"model_path": piper_voice(_folder())}
+
+
+@functools.cache
+def kokoro_options() -> dict[str, Any]:
+    model, voices = kokoro_voices(_folder())
+    return {"model_path": model, "voices_path": voices, "voice": "bf_high"}
+
+
+@functools.cache
+def smart_turn_options() -> dict[str, Any]:
+    return {"model_path": smart_turn(_folder())}
 
 
 def _hum(ids: str, each: str) -> list[Any]:

@@ -6,8 +6,10 @@ The library has one state for the whole process, so that everything here happens
 from __future__ import annotations
 
 import ctypes
+import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from antiphon.errors import UserFacingError
@@ -19,6 +21,17 @@ _PHONEME_EVENTS, _DONT_EXIT = 0x0001, 0x8000
 _UTF8, _END_PAUSE = 1, 0x1000
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _END_OF_LIST, _WORD, _END, _PHONEME = 0, 1, 5, 7
+
+
+def library_path() -> str:
+    """Where the system's library is. Its name alone would do, but other packages carry one of the
+    same name with data of their own, and what is loaded already is found first."""
+    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
+    for folder in (f"/usr/lib/{multiarch}", "/usr/lib64", "/usr/lib", "/usr/local/lib"):
+        path = Path(folder, LIBRARY)
+        if path.exists():
+            return str(path)
+    return LIBRARY
 
 
 class _Id(ctypes.Union):
@@ -81,7 +94,7 @@ class EspeakLibrary:
 
     def __init__(self) -> None:
         try:
-            self._lib: Any = ctypes.CDLL(LIBRARY)
+            self._lib: Any = ctypes.CDLL(library_path())
         except OSError as error:
             raise UserFacingError(f"tts espeak-ng: {MISSING} ({error})") from None
         self._lib.espeak_Synth.argtypes = [

@@ -27,7 +27,13 @@ from antiphon.providers.base import (
     TtsSegmentDone,
     TtsWords,
 )
-from antiphon.providers.tts._espeak_ctypes import LIBRARY, MISSING, EspeakLibrary, Manner, Spoken
+from antiphon.providers.tts._espeak_ctypes import (
+    MISSING,
+    EspeakLibrary,
+    Manner,
+    Spoken,
+    library_path,
+)
 from antiphon.providers.tts.options import speakable
 from antiphon.types import Word
 
@@ -76,7 +82,7 @@ class EspeakTts:
     def missing() -> str | None:
         """What this machine lacks: the library."""
         try:
-            ctypes.CDLL(LIBRARY)
+            ctypes.CDLL(library_path())
         except OSError:
             return MISSING
         return None

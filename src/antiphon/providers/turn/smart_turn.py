@@ -99,8 +99,8 @@ class SmartTurnStream:
         if len(pcm) != FRAME_BYTES:
             raise ValueError(f"a frame has {FRAME_BYTES} bytes (20 ms at 16 kHz), not {len(pcm)}")
         self._pcm += pcm
-        # Moving the rest costs more than a frame's time: it is done once in four seconds.
-        if len(self._pcm) > _KEPT_BYTES * 3 // 2:
+        # Moving the rest takes as long as many frames: it is done twice a second.
+        if len(self._pcm) > _KEPT_BYTES + INPUT_RATE_HZ:
             del self._pcm[:-_KEPT_BYTES]
 
     async def predict(self) -> float:
