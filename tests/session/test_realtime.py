@@ -13,6 +13,9 @@ import pytest
 from antiphon.agent.realtime import for_realtime
 from antiphon.providers.base import AgentHints
 from antiphon.providers.registry import make
+from tests.fakes.deepgram_agent import FakeDeepgramAgent
+from tests.fakes.elevenlabs_agent import FakeElevenLabsAgent
+from tests.fakes.gemini_live import FakeGeminiLive
 from tests.fakes.host import FakeVendor
 from tests.fakes.openai_realtime import FakeOpenAiRealtime
 from tests.fakes.talking import Reply
@@ -60,6 +63,9 @@ class Place:
 
 PLACES = [
     Place("openai", FakeOpenAiRealtime, {"transcript_ms": 30}, "/v1"),
+    Place("gemini", FakeGeminiLive, {"transcript_ms": 30}),
+    Place("deepgram", FakeDeepgramAgent, {}),
+    Place("elevenlabs", FakeElevenLabsAgent, {"agent_id": "a1", "quiet_ms": 100}),
 ]
 
 
@@ -119,7 +125,7 @@ async def test_greeting_question_and_answer(place: Place, fake: Any) -> None:
             ("assistant", "Sure, one coffee. Anything else?"),
         ]
         assert sound(stage) - greeted_ms >= 25 * 60 * 0.8
-        assert [one for one in stage.call.of("error")] == []
+        assert not stage.call.of("error")
 
 
 async def test_a_tool_is_called_and_its_result_spoken(place: Place, fake: Any) -> None:

@@ -370,6 +370,5 @@ class VendorCall:
             self._quiet = loop.call_later(self.vendor.quiet_ms / 1000, self._silent, key)
 
     def _silent(self, key: str) -> None:
-        if self._wire is not None:
-            self._wire.over(key)
-        self._fill(Whole(key))
+        if self._wire is None or self._wire.over(key):
+            self._fill(Whole(key))

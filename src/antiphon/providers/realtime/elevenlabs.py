@@ -4,8 +4,8 @@ Wire: elevenlabs 2.78 (`elevenlabs.conversational_ai.conversation`),
 https://elevenlabs.io/docs/agents-platform/api-reference/agents-platform/websocket.
 ElevenLabs decides when the caller is done, and answers by itself; an answer that began before the
 engine asks for it waits. It cannot be told what to say, so that the agent's own sentences are
-spoken by the agent's `tts`. The end of its sound is not told: it is where the text has been
-spoken, or where no more comes.
+spoken by the agent's `tts`. The end of an answer is not told: it is where no more comes, and where
+the times of its characters, if the agent sends them, say that all of it has been spoken.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ElevenLabsAgentOptions(RealtimeOptions):
         default=700,
         ge=100,
         le=5000,
-        description="An answer is over after so long without sound, where its end is not known.",
+        description="An answer is over when nothing more has come of it for so long.",
     )
 
 

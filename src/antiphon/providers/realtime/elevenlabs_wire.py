@@ -85,9 +85,12 @@ class ElevenLabsWire:
     def cancel(self, key: str) -> Sequence[Frame]:
         return ()  # there is no such message; what still comes of it is dropped
 
-    def over(self, key: str) -> None:
+    def over(self, key: str) -> bool:
         if key == self._key:
+            if self._spoken is not None and self._spoken < len(self._text) - 1:
+                return False  # some of the text has not been spoken yet
             self._over()
+        return True
 
     def read(self, frame: str | bytes) -> Sequence[Told]:
         event = decoded(frame, NAME)
@@ -113,7 +116,7 @@ class ElevenLabsWire:
         # Sound may be there before its text; a second text is a second answer.
         told = [*(self._over() if self._text else ()), *self._begun()]
         self._text = text
-        return [*told, Said(self._key, text), *self._done()]
+        return [*told, Said(self._key, text)]
 
     def _audio(self, event: dict[str, Any]) -> Sequence[Told]:
         if int(event.get("event_id") or 0) <= self._dropped:
@@ -122,11 +125,7 @@ class ElevenLabsWire:
         alignment = event.get("alignment")
         if isinstance(alignment, dict) and isinstance(alignment.get("chars"), list):
             self._spoken = (self._spoken or 0) + len(alignment["chars"])
-        return [*told, *self._done()]
-
-    def _done(self) -> list[Told]:
-        whole = bool(self._text) and self._spoken is not None and self._spoken >= len(self._text)
-        return self._over() if whole else []
+        return told
 
     def _tool(self, wanted: dict[str, Any]) -> Sequence[Told]:
         call_id, name = str(wanted["tool_call_id"]), str(wanted["tool_name"])

@@ -94,8 +94,8 @@ class GeminiWire:
     def cancel(self, key: str) -> Sequence[Frame]:
         return ()  # there is no such message; what still comes of it is dropped
 
-    def over(self, key: str) -> None:
-        """It is told."""
+    def over(self, key: str) -> bool:
+        return False  # it is told
 
     def read(self, frame: str | bytes) -> Sequence[Told]:
         event = decoded(frame, NAME)

@@ -218,8 +218,8 @@ class OpenAiWire:
     def cancel(self, key: str) -> Sequence[Frame]:
         return ({"type": "response.cancel", "response_id": key},)
 
-    def over(self, key: str) -> None:
-        """It is told."""
+    def over(self, key: str) -> bool:
+        return False  # it is told
 
     def read(self, frame: str | bytes) -> Sequence[Told]:
         event = decoded(frame, NAME)

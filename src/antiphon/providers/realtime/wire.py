@@ -189,8 +189,8 @@ class Wire(Protocol):
         """Nobody wants the rest of this answer."""
         ...
 
-    def over(self, key: str) -> None:
-        """By its silence, this answer is over; asked only where the vendor does not tell."""
+    def over(self, key: str) -> bool:
+        """Whether this answer, which has been silent for `Vendor.quiet_ms`, is over."""
         ...
 
     def read(self, frame: str | bytes) -> Sequence[Told]:
