@@ -101,6 +101,13 @@ class SegmentedStream:
             self._stop()
             self._utterance = None
 
+    def tell_partial(self, text: str) -> None:
+        """A partial text of the utterance under way, from a recogniser that has some of its own."""
+        utterance, text = self._utterance, text.strip()
+        if utterance is not None and text and text != utterance.told:
+            utterance.told = text
+            self._tell(PartialText(utterance.utterance_id, text))
+
     async def events(self) -> AsyncIterator[SttEvent]:
         while (event := await self._events.get()) is not None:
             if isinstance(event, ProviderError):
@@ -144,10 +151,8 @@ class SegmentedStream:
                 transcript = await self._transcribe(bytes(utterance.audio))
         except (TimeoutError, ProviderError):
             return
-        text = transcript.text.strip()
-        if text and text != utterance.told and self._utterance is utterance:
-            utterance.told = text
-            self._tell(PartialText(utterance.utterance_id, text))
+        if self._utterance is utterance:
+            self.tell_partial(transcript.text)
 
     async def _finish(self, utterance: _Utterance, revision: int) -> None:
         made = await self._insist(bytes(utterance.audio))
