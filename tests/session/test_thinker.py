@@ -186,3 +186,50 @@ async def test_a_tool_that_raises_is_an_error_for_the_llm() -> None:
     assert isinstance(completed, e.ToolCompleted)
     assert "no such thing" in completed.output
     assert not desk.thinker.busy
+
+
+class Paid(Desk):
+    """A desk that keeps what each generation has used."""
+
+    def __init__(self, *llms: GatedLlm) -> None:
+        super().__init__(*llms)
+        self.used: list[tuple[int, int, Usage, bool]] = []
+        self.thinker = Thinker(
+            llms, (), lambda: 700, self.told.append, self.spawn, lambda *one: self.used.append(one)
+        )
+
+
+async def test_what_an_llm_tells_is_what_is_paid() -> None:
+    desk = Paid(opened(), opened(TextDelta("Yes."), Usage(10, 2, 4, "big")))
+    desk.thinker.start(c.StartGeneration(3, 1), QUESTION)
+    await desk.finish()
+    assert desk.used == [(1, 3, Usage(10, 2, 4, "big"), False)]
+
+
+async def test_what_nobody_tells_is_estimated() -> None:
+    desk = Paid(opened(TextDelta("Yes, of course.")))
+    desk.thinker.start(c.StartGeneration(1), QUESTION)
+    await desk.finish()
+    (one,) = desk.used
+    assert one[2].output_tokens == 4
+    assert one[2].input_tokens > 5
+    assert one[3] is True
+
+
+async def test_a_cancelled_generation_is_paid_once() -> None:
+    llm = GatedLlm(TextDelta("never"))
+    desk = Paid(llm)
+    desk.thinker.start(c.StartGeneration(1), QUESTION)
+    await settle()
+    desk.thinker.cancel()
+    desk.thinker.cancel()
+    await desk.finish()
+    assert [(one[2].output_tokens, one[3]) for one in desk.used] == [(0, True)]
+
+
+async def test_a_refused_request_costs_nothing_and_a_broken_one_does() -> None:
+    for pieces, paid in (((), 0), ((TextDelta("Well"), ToolCall("1", "look", "{}")), 1)):
+        desk = Paid(opened(*pieces, broken=True))
+        desk.thinker.start(c.StartGeneration(1), QUESTION)
+        await desk.finish()
+        assert len(desk.used) == paid
