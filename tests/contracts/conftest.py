@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from antiphon.providers.base import AgentHints, Llm, Stt, Tts, TurnDetector, Vad
+from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.cartesia import FakeCartesia
 from tests.fakes.deepgram_tts import FakeDeepgramTts
 from tests.fakes.elevenlabs_tts import FakeElevenLabsTts
+from tests.fakes.gemini import FakeGemini
 from tests.fakes.google_speech import GoogleSpeech
 from tests.fakes.host import FakeVendor
+from tests.fakes.openai_llm import FakeChat, FakeResponses
 from tests.fakes.openai_stt import OpenAiTranscription
 from tests.fakes.openai_tts import FakeOpenAiTts
 from tests.fakes.piper import FakePiper
@@ -140,6 +143,46 @@ TTSS += [
         fake=one_second_voice,
         place=lambda fake: {"base_url": f"tcp://127.0.0.1:{fake.port}"},
     ),
+]
+
+
+def two_models(fake: FakeVendor) -> dict[str, Any]:
+    """The address of both models of a router."""
+    place = {"provider": "openai", "model": "m", **v1_url(fake)}
+    return {"fast": place, "large": {**place, "model": "l"}}
+
+
+LLMS += [
+    Candidate(
+        f"antiphon.providers.llm.{name}",
+        {"base_url": NOBODY, "model": "m"},
+        fake=FakeChat,
+        place=v1_url,
+    )
+    for name in (
+        "openai:OpenAiLlm",
+        *(f"compatible:{one}Llm" for one in ("Groq", "Together", "Mistral", "Ollama", "Vllm")),
+        *(f"compatible:{one}Llm" for one in ("LlamaServer", "LmStudio")),
+    )
+]
+LLMS += [
+    Candidate(f"antiphon.providers.llm.{name}", {"base_url": NOBODY}, fake=fake, place=place)
+    for name, fake, place in (
+        ("openai_responses:OpenAiResponsesLlm", FakeResponses, v1_url),
+        ("anthropic:AnthropicLlm", FakeAnthropic, base_url),
+        ("gemini:GeminiLlm", FakeGemini, v1_url),
+    )
+]
+LLMS += [
+    Candidate(
+        "antiphon.providers.llm.router:RouterLlm",
+        {
+            "fast": {"provider": "openai", "base_url": NOBODY},
+            "large": {"provider": "openai", "base_url": NOBODY},
+        },
+        fake=FakeChat,
+        place=two_models,
+    )
 ]
 
 

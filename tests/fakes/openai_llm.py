@@ -1,6 +1,7 @@
-"""OpenAI's Responses API, streamed: https://platform.openai.com/docs/api-reference/responses-streaming.
+"""OpenAI's Responses API, streamed, and as little of chat completions as the contracts need.
 
-Chat completions are in `tests/support/openai_server.py`.
+https://platform.openai.com/docs/api-reference/responses-streaming. All that can happen with chat
+completions is in `tests/support/openai_server.py`.
 """
 
 from __future__ import annotations
@@ -94,6 +95,31 @@ class FakeResponses(FakeLlm):
             output.append(item)
         yield typed("response.something_new", value=1)
         yield _end(typed, answer, body, output)
+
+
+class FakeChat(FakeLlm):
+    """`POST /v1/chat/completions`: text and usage."""
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/v1/chat/completions", self.answer, methods=["POST"]),
+            Route("/v1/models", self.models),
+        ]
+
+    def complaint(self, request: Request, body: Any) -> str:
+        return "" if body.get("model") else "you must provide a model parameter"
+
+    def frames(self, answer: Answer, body: Any) -> Iterator[str]:
+        head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
+        for piece in words(answer.text):
+            delta = {"index": 0, "delta": {"content": piece}, "finish_reason": None}
+            yield event(head | {"choices": [delta]})
+        yield event(head | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        read, written, cached = answer.usage
+        usage: dict[str, Any] = {"prompt_tokens": read, "completion_tokens": written}
+        usage["prompt_tokens_details"] = {"cached_tokens": cached}
+        yield event(head | {"choices": [], "usage": usage})
+        yield "data: [DONE]\n\n"
 
 
 def _end(typed: Any, answer: Answer, body: Any, output: list[dict[str, Any]]) -> str:
