@@ -18,7 +18,7 @@ from tests.support.tiny_models import kokoro_voices
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     model, voices = kokoro_voices(tmp_path_factory.mktemp("kokoro"))
-    return {"model_path": model, "voices_path": voices}
+    return {"model": str(model), "voices_path": voices}
 
 
 def make(hints: AgentHints | None = None, **options: Any) -> KokoroTts:
@@ -95,18 +95,19 @@ def test_a_voice_of_the_agents_language(language: str, voice: str, reads: str) -
 
 
 async def test_what_is_wrong_with_the_files_is_explained(
-    files: dict[str, Any], tmp_path: Path
+    files: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UserFacingError, match="name the model with `model_path`"):
+    monkeypatch.setenv("ANTIPHON_MODELS", str(tmp_path / "models"))
+    with pytest.raises(UserFacingError, match=r"run: antiphon models pull kokoro-v1\.0"):
         await make().start()
     with pytest.raises(UserFacingError, match=r"no file .*voices-v1\.0\.bin"):
-        await make(model_path=files["model_path"]).start()
+        await make(model=files["model"]).start()
     with pytest.raises(UserFacingError, match="no voice `af_heart`; it has af_low, bf_high"):
         await make(**files).start()
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model")
     with pytest.raises(UserFacingError, match=r"broken\.onnx"):
-        await make(model_path=broken, voices_path=files["voices_path"]).start()
+        await make(model=str(broken), voices_path=files["voices_path"]).start()
     with pytest.raises(ProviderError, match="not started"):
         await anext(make(**files).stream(segments("Hello.")))
 

@@ -24,6 +24,8 @@ async def segments(*texts: str) -> AsyncIterator[TtsSegment]:
 
 
 def make(rate: int = 150, **options: Any) -> PiperTts:
+    if isinstance(options.get("model"), Path):
+        options["model"] = str(options["model"])
     return PiperTts(PiperOptions.model_validate(options), AgentHints(rate=rate))
 
 
@@ -55,7 +57,7 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def test_the_package_speaks_with_a_model_of_a_file(voice: Path) -> None:
     usual, mark, twice = await spoken(
-        make(model_path=voice, sample_rate_hz=PIPER_RATE_HZ),
+        make(model=voice, sample_rate_hz=PIPER_RATE_HZ),
         "Hello there.",
         " — ",
         "Hello there. Hello there.",
@@ -69,10 +71,10 @@ async def test_the_package_speaks_with_a_model_of_a_file(voice: Path) -> None:
 
 async def test_rate_speed_and_resampling(voice: Path) -> None:
     text = "I would like a large latte."
-    (usual,) = await spoken(make(model_path=voice), text)
-    (faster,) = await spoken(make(model_path=voice, speed=2.0), text)
-    (slow_agent,) = await spoken(make(rate=75, model_path=voice), text)
-    (other_rate,) = await spoken(make(model_path=voice, sample_rate_hz=48_000), text)
+    (usual,) = await spoken(make(model=voice), text)
+    (faster,) = await spoken(make(model=voice, speed=2.0), text)
+    (slow_agent,) = await spoken(make(rate=75, model=voice), text)
+    (other_rate,) = await spoken(make(model=voice, sample_rate_hz=48_000), text)
     assert len(faster) / len(usual) == pytest.approx(0.5, abs=0.02)
     assert len(slow_agent) / len(usual) == pytest.approx(2, abs=0.02)
     assert len(other_rate) / len(usual) == pytest.approx(48_000 / 22_050, abs=0.02)
@@ -82,43 +84,48 @@ async def test_speakers_by_number_and_name(tmp_path: Path) -> None:
     path = piper_voice(tmp_path, speakers=3)
     loudest = []
     for speaker in (None, 0, 2, "s1"):
-        tts = make(model_path=path, speaker=speaker, sample_rate_hz=PIPER_RATE_HZ)
+        tts = make(model=path, speaker=speaker, sample_rate_hz=PIPER_RATE_HZ)
         (pcm,) = await spoken(tts, "Hello.")
         loudest.append(round(float(np.abs(np.frombuffer(pcm, "<i2")).max() / 32768), 1))
     assert loudest == [0.2, 0.2, 0.6, 0.4]
     with pytest.raises(UserFacingError, match="no speaker `s9`; it has s0, s1, s2"):
-        await make(model_path=path, speaker="s9").start()
+        await make(model=path, speaker="s9").start()
     with pytest.raises(UserFacingError, match="no speaker 3; the voice has 3"):
-        await make(model_path=path, speaker=3).start()
+        await make(model=path, speaker=3).start()
 
 
 async def test_what_is_wrong_with_a_voice_is_explained(
     voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UserFacingError, match="name a voice with `model_path`"):
+    monkeypatch.setenv("ANTIPHON_MODELS", str(tmp_path / "models"))
+    with pytest.raises(UserFacingError, match="name a voice with `model`"):
         await make().start()
-    with pytest.raises(UserFacingError, match=r"none\.onnx\.json does not describe a voice"):
-        await make(model_path=tmp_path / "none.onnx").start()
+    with pytest.raises(UserFacingError, match=r"no file or folder .*none\.onnx"):
+        await make(model=tmp_path / "none.onnx").start()
+    with pytest.raises(UserFacingError, match="pull en_US-amy-medium"):
+        await make(model="en_US-amy-medium").start()
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no model")
+    with pytest.raises(UserFacingError, match=r"broken\.onnx\.json does not describe a voice"):
+        await make(model=broken).start()
     with pytest.raises(UserFacingError, match=r"broken\.onnx is not a voice"):
-        await make(model_path=broken, config_path=f"{voice}.json").start()
+        await make(model=broken, config_path=f"{voice}.json").start()
     (tmp_path / "empty.json").write_text("{}")
     with pytest.raises(UserFacingError, match="no 'num_symbols'"):
-        await make(model_path=voice, config_path=tmp_path / "empty.json").start()
+        await make(model=voice, config_path=tmp_path / "empty.json").start()
     with pytest.raises(ProviderError, match="not started"):
-        await anext(make(model_path=voice).stream(segments("Hello.")))
+        await anext(make(model=voice).stream(segments("Hello.")))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert PiperTts.missing() == piper._PACKAGE
     assert PiperTts.missing(PiperOptions(base_url="http://127.0.0.1:5000")) is None
     with pytest.raises(UserFacingError, match="pip install"):
-        await make(model_path=voice).start()
+        await make(model=voice).start()
 
 
 async def test_what_is_cancelled_makes_no_further_sentence(
     voice: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tts = make(model_path=voice)
+    tts = make(model=voice)
     await tts.start()
     began, made = threading.Event(), []
     real = tts._voice.phoneme_ids_to_audio

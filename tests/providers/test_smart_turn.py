@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 import time
 from pathlib import Path
 
@@ -24,8 +25,8 @@ def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models.smart_turn(tmp_path_factory.mktemp("smart_turn"))
 
 
-def make(path: Path | None) -> SmartTurn:
-    return SmartTurn(SmartTurnOptions(model_path=path), AgentHints())
+def make(path: Path) -> SmartTurn:
+    return SmartTurn(SmartTurnOptions(model=str(path)), AgentHints())
 
 
 def whisper(samples: np.ndarray) -> np.ndarray:
@@ -88,12 +89,19 @@ async def test_predictions_do_not_hold_the_loop(
         await predicting
 
 
-async def test_what_is_missing_or_wrong_is_explained(model_path: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserFacingError, match="no model is named; run `antiphon models pull"):
-        await make(None).start()
-    with pytest.raises(UserFacingError, match=r"no file .*none\.onnx"):
+async def test_what_is_missing_or_wrong_is_explained(
+    model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTIPHON_MODELS", str(tmp_path / "models"))
+    with pytest.raises(UserFacingError, match="run: antiphon models pull smart-turn-v3"):
+        await SmartTurn(SmartTurnOptions(), AgentHints()).start()
+    assert "models pull smart-turn-v3" in (SmartTurn.missing(SmartTurnOptions()) or "")
+    (tmp_path / "models" / "smart-turn-v3").mkdir(parents=True)
+    shutil.copy(model_path, tmp_path / "models" / "smart-turn-v3" / "smart-turn-v3.2-cpu.onnx")
+    assert SmartTurn.missing(SmartTurnOptions()) is None
+    await SmartTurn(SmartTurnOptions(), AgentHints()).start()
+    with pytest.raises(UserFacingError, match=r"no file or folder .*none\.onnx"):
         await make(tmp_path / "none.onnx").start()
-    assert SmartTurn.missing(SmartTurnOptions(model_path=model_path)) is None
     assert SmartTurn.missing() is None
     with pytest.raises(RuntimeError, match="start"):
         make(model_path).open()

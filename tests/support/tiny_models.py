@@ -136,18 +136,18 @@ def _folder() -> Path:
 
 @functools.cache
 def piper_options() -> dict[str, Any]:
-    return {"model_path": piper_voice(_folder())}
+    return {"model": str(piper_voice(_folder()))}
 
 
 @functools.cache
 def kokoro_options() -> dict[str, Any]:
     model, voices = kokoro_voices(_folder())
-    return {"model_path": model, "voices_path": voices, "voice": "bf_high"}
+    return {"model": str(model), "voices_path": voices, "voice": "bf_high"}
 
 
 @functools.cache
 def smart_turn_options() -> dict[str, Any]:
-    return {"model_path": smart_turn(_folder())}
+    return {"model": str(smart_turn(_folder()))}
 
 
 def _hum(ids: str, each: str) -> list[Any]:

@@ -18,6 +18,7 @@ from kokoro_onnx.chunker import split_phonemes
 from kokoro_onnx.config import MAX_PHONEME_LENGTH
 from pydantic import Field
 
+from antiphon import models
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers import threads
 from antiphon.providers.base import (
@@ -33,6 +34,7 @@ from antiphon.providers.tts.options import speakable
 
 _RATE_HZ = 24_000
 _USUAL_RATE = 150
+_VOICES = "voices-v1.0.bin"
 # A voice's name begins with its language: af_heart is American, bm_george British.
 _LANGUAGES = {"a": "en-us", "b": "en-gb", "e": "es", "f": "fr-fr", "h": "hi", "i": "it"}
 _LANGUAGES |= {"j": "ja", "p": "pt-br", "z": "cmn"}
@@ -43,12 +45,14 @@ _FIRST_VOICES |= {"it": "if_sara", "ja": "jf_alpha", "pt": "pf_dora", "zh": "zf_
 class KokoroOptions(ProviderOptions):
     """Options of a Kokoro voice."""
 
-    model_path: Path | None = Field(
-        default=None,
-        description="`kokoro-v1.0.onnx` or another export. `antiphon models pull` fetches it.",
+    model: str = Field(
+        default="kokoro-v1.0",
+        min_length=1,
+        description="A model that was pulled (`antiphon models pull kokoro-v1.0`), or the path of "
+        "its `.onnx` file.",
     )
     voices_path: Path | None = Field(
-        default=None, description="`voices-v1.0.bin`; else the one beside the model."
+        default=None, description="Its voices; else `voices-v1.0.bin` beside the model."
     )
     voice: str | None = Field(
         default=None,
@@ -116,17 +120,10 @@ class KokoroTts:
                 yield loud.astype("<i2").tobytes()
 
     def _load(self) -> Any:
-        path = self._options.model_path
-        if path is None:
-            raise UserFacingError(
-                "tts kokoro: name the model with `model_path` (kokoro-v1.0.onnx; "
-                "`antiphon models pull` fetches it) and its voices with `voices_path`."
-            )
-        path = path.expanduser()
-        voices = (self._options.voices_path or path.with_name("voices-v1.0.bin")).expanduser()
-        for file in (path, voices):
-            if not file.is_file():
-                raise UserFacingError(f"tts kokoro: there is no file {file}.")
+        path = models.find(self._options.model, "*.onnx")
+        voices = (self._options.voices_path or path.with_name(_VOICES)).expanduser()
+        if not voices.is_file():
+            raise UserFacingError(f"tts kokoro: there is no file {voices}; `voices_path` names it.")
         try:
             session = threads.onnx_session(str(path), self._options.threads)
             model = Kokoro.from_session(session, str(voices))

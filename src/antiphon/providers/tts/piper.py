@@ -17,6 +17,7 @@ from typing import Any, cast
 import httpx
 from pydantic import Field
 
+from antiphon import models
 from antiphon.audio.resample import LiveResampler
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers import threads
@@ -38,11 +39,13 @@ _PACKAGE = "the Python package piper-tts is not installed; run: pip install 'ant
 
 
 class PiperOptions(ProviderOptions):
-    """Options of a Piper voice: `model_path` for one in this process, else `base_url`."""
+    """Options of a Piper voice: `model` for one in this process, else `base_url`."""
 
-    model_path: Path | None = Field(
+    model: str | None = Field(
         default=None,
-        description="The voice's `.onnx` file. `antiphon models pull` fetches voices.",
+        min_length=1,
+        description="A voice that was pulled (`antiphon models pull en_US-amy-medium`), or the path"
+        " of its `.onnx` file.",
     )
     config_path: Path | None = Field(
         default=None, description="Its `.onnx.json` file, when that is not beside it."
@@ -200,17 +203,17 @@ class PiperTts:
 
 def _load(options: PiperOptions) -> Any:
     """A `PiperVoice`, with a session that does not take all processors, as its own would."""
-    if options.model_path is None:
+    if options.model is None:
         raise UserFacingError(
-            "tts piper: name a voice with `model_path` (its .onnx file; `antiphon models pull` "
-            "fetches voices), or a Piper server with `base_url`."
+            "tts piper: name a voice with `model` (`antiphon models list` has some, and its .onnx "
+            "file will do), or a Piper server with `base_url`."
         )
     if PiperTts.missing() is not None:
         raise UserFacingError(f"tts piper: {_PACKAGE}")
     from piper import PiperVoice
     from piper.config import PiperConfig
 
-    path = options.model_path.expanduser()
+    path = models.find(options.model, "*.onnx")
     config_path = options.config_path or path.with_name(path.name + ".json")
     try:
         config = PiperConfig.from_dict(json.loads(config_path.expanduser().read_bytes()))

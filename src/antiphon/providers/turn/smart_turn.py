@@ -8,13 +8,13 @@ Shorter audio is preceded by zeros; samples are brought to mean 0 and variance 1
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from antiphon import models
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers import threads
 from antiphon.providers.base import AgentHints, ProviderOptions, Traits
@@ -33,10 +33,11 @@ _WINDOW, _HOP = 400, 160
 class SmartTurnOptions(ProviderOptions):
     """Options of Smart Turn."""
 
-    model_path: Path | None = Field(
-        default=None,
-        description="The model's `.onnx` file, such as `smart-turn-v3.2-cpu.onnx`; `antiphon "
-        "models pull smart-turn` fetches it.",
+    model: str = Field(
+        default="smart-turn-v3",
+        min_length=1,
+        description="A model that was pulled (`antiphon models pull smart-turn-v3`), or the path "
+        "of its `.onnx` file.",
     )
     threads: int = Field(default=1, ge=1, le=8, description="Processor threads for a prediction.")
 
@@ -54,11 +55,14 @@ class SmartTurn:
 
     @staticmethod
     def missing(options: SmartTurnOptions | None = None) -> str | None:
-        """What this machine lacks: the model, where one is named."""
+        """What this machine lacks: the model that is named."""
         if options is None:
             return None
-        path = options.model_path
-        return None if path is not None and path.expanduser().is_file() else _advice(path)
+        try:
+            models.find(options.model, "*.onnx")
+        except UserFacingError as error:
+            return str(error)
+        return None
 
     async def start(self) -> None:
         """Load the model.
@@ -67,9 +71,6 @@ class SmartTurn:
             UserFacingError: it is not there, or is another one.
         """
         if self._session is None:
-            lacks = self.missing(self._options)
-            if lacks is not None:
-                raise UserFacingError(f"turn_detector smart-turn: {lacks}")
             self._session = await threads.run("smart-turn", _load, self._options)
 
     async def aclose(self) -> None:
@@ -141,9 +142,9 @@ def _predict(session: Any, pcm: bytes) -> float:
 
 
 def _load(options: SmartTurnOptions) -> Any:
-    path = str(options.model_path and options.model_path.expanduser())
+    path = models.find(options.model, "*.onnx")
     try:
-        session = threads.onnx_session(path, options.threads)
+        session = threads.onnx_session(str(path), options.threads)
         taken = [one.name for one in session.get_inputs()]
         if taken != ["input_features"]:
             raise ValueError(f"it takes {', '.join(taken)}, not input_features")
@@ -153,14 +154,6 @@ def _load(options: SmartTurnOptions) -> Any:
             f"turn_detector smart-turn: {path} is not a model of Smart Turn v3: {error}"
         ) from error
     return session
-
-
-def _advice(path: Path | None) -> str:
-    what = "no model is named" if path is None else f"there is no file {path}"
-    return (
-        f"{what}; run `antiphon models pull smart-turn`, or fetch smart-turn-v3.2-cpu.onnx (9 MB) "
-        "from huggingface.co/pipecat-ai/smart-turn-v3, and name the file with `model_path`"
-    )
 
 
 # ---- Whisper's mel bands -------------------------------------------------------------------
