@@ -16,6 +16,7 @@ from antiphon.providers import registry
 from antiphon.providers.base import AgentHints, Llm, LlmEvent, LlmRequest, TextDelta, Usage
 from antiphon.providers.llm._tool_text import ToolText
 from antiphon.types import Message, ToolCall, ToolSpec
+from tests.contracts import test_llm as contract
 from tests.support.tiny_gguf import write_model
 
 SYSTEM = Message("system", "You sell coffee.")
@@ -25,6 +26,7 @@ ANSWERS = {
     "!": ["on and on ", "on and on "],
     "$": ["<tool_call>", '{"name": "price", ', '"arguments": {"drink": "tea"}}', "</tool_call>"],
     "&": ["<think>", "hm", "</think>", "Hello"],
+    "e": ["Small", ", please"],
     "%": ["so hm", "</think> ", "Bye"],
 }
 
@@ -141,6 +143,20 @@ async def test_errors(tmp_path: Path) -> None:
         path.write_bytes(b"GGUF but not really")
         with pytest.raises(UserFacingError, match="wrong cannot be loaded"):
             await type(llm)(llm.Options(model_path=str(path)), AgentHints()).start()
+
+
+@pytest.mark.parametrize(
+    "promise",
+    [
+        contract.test_an_answer_says_or_does_something,
+        contract.test_requests_at_once_each_get_their_answer,
+        contract.test_closing_early_and_cancelling_leave_nothing,
+    ],
+)
+async def test_the_contract(promise: Any, tmp_path: Path) -> None:
+    """Here and not with the others, because it may not be installed."""
+    async with loaded(tmp_path) as llm:
+        await promise(llm)
 
 
 def test_its_place_in_the_registry() -> None:
