@@ -12,10 +12,15 @@ class FrameEdges:
 
     Args:
         frame_ms: how long a frame is.
+        end_lag_ms: how much later than a voice ends its last frame of speech does; negative where
+            it is sooner, because a voice fades out.
     """
 
-    def __init__(self, frame_ms: int, onset: int, of: int, hangover: int) -> None:
+    def __init__(
+        self, frame_ms: int, onset: int, of: int, hangover: int, end_lag_ms: int = 0
+    ) -> None:
         self._frame_ms, self._onset, self._hangover = frame_ms, onset, hangover
+        self._end_lag_ms = end_lag_ms
         self._recent = [False] * of
         self._speaking = False
         self._frames = 0
@@ -34,13 +39,14 @@ class FrameEdges:
             self._silent = 0 if speech else self._silent + 1
             if self._silent < self._hangover:
                 return None
-            at = self._frames - self._silent
+            at_ms = (self._frames - self._silent) * self._frame_ms - self._end_lag_ms
+            at_ms = min(at_ms, self._frames * self._frame_ms)
         else:
             if sum(self._recent) < self._onset:
                 return None
-            at = self._frames - len(self._recent) + self._recent.index(True)
+            at_ms = (self._frames - len(self._recent) + self._recent.index(True)) * self._frame_ms
         self._speaking = not self._speaking
         self._silent = 0
         self._recent = [False] * len(self._recent)
-        self._last_ms = max(self._last_ms, at * self._frame_ms)
+        self._last_ms = max(self._last_ms, at_ms)
         return VadEdge(self._speaking, self._last_ms)
