@@ -413,3 +413,19 @@ async def test_a_connection_that_takes_no_more_is_replaced(monkeypatch: pytest.M
     second = await far.line(1)
     await until(lambda: second.audio_ms == 100)
     await stream.aclose()
+
+
+async def test_a_vendor_that_fails_after_the_beginning_is_given_up() -> None:
+    far = Far()
+    stream = far.stream()
+    stream.begin(1, 0)
+    speak(stream, 20)
+    stream.finalize(1, 1)
+    broken = ProviderError("broken", provider="far", retryable=True)
+    for number in range(3):
+        line = await far.line(number)
+        await until(lambda line=line: line.count("flush") == 1)
+        line.tell(Piece("the beginning", False), broken)
+    with pytest.raises(ProviderError, match="broken"):
+        await read(stream, 2)
+    await stream.aclose()

@@ -25,6 +25,7 @@ class Utterance:
     interim: Piece | None = None
     revision: int | None = None  # the newest one asked for and not answered
     told: str = ""
+    replayed: bool = False  # sent more than once since its last final text
 
     def pieces(self) -> list[Piece]:
         return [*self.finals, *([self.interim] if self.interim else [])]
@@ -39,6 +40,7 @@ class Utterance:
 
     def again(self) -> None:
         """A new connection knows nothing of it."""
+        self.replayed = self.replayed or self.sent > 0
         self.sent, self.interim = 0, None
         self.finals.clear()
 

@@ -298,7 +298,9 @@ class LiveStream:
             frame = await link.recv()
             self._read_ms = self._sent_ms
             for told in self._read(wire, frame):
-                self._failures = 0
+                # A vendor may tell the beginning again and again, and fail at the end.
+                if self._utterance is None or not self._utterance.replayed:
+                    self._failures = 0
                 self._take(told)
 
     def _read(self, wire: Wire, frame: Frame) -> Sequence[Told]:
@@ -357,7 +359,8 @@ class LiveStream:
         utterance = self._utterance
         if utterance is None or revision is None or revision != utterance.revision:
             return
-        utterance.revision = None
+        utterance.revision, utterance.replayed = None, False
+        self._failures = 0
         self._tell(utterance.final(revision))
 
     def _tell(self, event: SttEvent | ProviderError | None) -> None:
