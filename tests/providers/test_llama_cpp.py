@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,6 +15,7 @@ from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers import registry
 from antiphon.providers.base import AgentHints, Llm, LlmEvent, LlmRequest, TextDelta, Usage
 from antiphon.providers.llm._tool_text import ToolText
+from antiphon.providers.llm.llama_cpp import LlamaCppLlm, LlamaCppOptions
 from antiphon.types import Message, ToolCall, ToolSpec
 from tests.contracts import test_llm as contract
 from tests.support.tiny_gguf import write_model
@@ -32,13 +33,12 @@ ANSWERS = {
 
 
 @asynccontextmanager
-async def loaded(tmp_path: Path, **options: Any) -> AsyncIterator[Any]:
-    module = pytest.importorskip("antiphon.providers.llm.llama_cpp", exc_type=ImportError)
+async def loaded(tmp_path: Path, **options: Any) -> AsyncIterator[LlamaCppLlm]:
+    pytest.importorskip("llama_cpp")
     path = write_model(tmp_path / "tiny.gguf", ANSWERS)
-    made = module.LlamaCppOptions(
-        **{"model_path": str(path), "n_ctx": 256, "n_threads": 1} | options
-    )
-    llm = module.LlamaCppLlm(made, AgentHints())
+    place = {"model_path": str(path), "n_ctx": 256, "n_threads": 1}
+    made = LlamaCppOptions.model_validate(place | options)
+    llm = LlamaCppLlm(made, AgentHints())
     await llm.start()
     try:
         yield llm
@@ -108,7 +108,7 @@ async def test_cancelling_stops_the_model(tmp_path: Path) -> None:
     async with loaded(tmp_path, max_tokens=100_000, n_ctx=16_384) as llm:
         stream = llm.stream(LlmRequest((Message("user", "go!"),)))
         assert await anext(stream) == TextDelta("on and on ")
-        await stream.aclose()
+        await cast("Any", stream).aclose()
         # It would take seconds to come to the end.
         assert text_of(await asyncio.wait_for(ask(llm, "tea?"), 2)) == "Yes, of course."
         running = asyncio.create_task(ask(llm, "go!"))
@@ -138,11 +138,11 @@ async def test_errors(tmp_path: Path) -> None:
         with pytest.raises(ProviderError, match=r"exceed context window|no answer within"):
             await ask(llm, "a" * 300)
         with pytest.raises(UserFacingError, match="there is no file"):
-            await type(llm)(llm.Options(model_path="none.gguf"), AgentHints()).start()
+            await LlamaCppLlm(LlamaCppOptions(model_path="none.gguf"), AgentHints()).start()
         path = tmp_path / "wrong.gguf"
         path.write_bytes(b"GGUF but not really")
         with pytest.raises(UserFacingError, match="wrong cannot be loaded"):
-            await type(llm)(llm.Options(model_path=str(path)), AgentHints()).start()
+            await LlamaCppLlm(LlamaCppOptions(model_path=str(path)), AgentHints()).start()
 
 
 @pytest.mark.parametrize(
@@ -159,8 +159,13 @@ async def test_the_contract(promise: Any, tmp_path: Path) -> None:
         await promise(llm)
 
 
-def test_its_place_in_the_registry() -> None:
-    assert "llama-cpp" in registry.available("llm")
+async def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.providers.llm.llama_cpp._PACKAGE", "no_such_package")
+    assert "llama-cpp-python" in (registry.info("llm", "llama-cpp").missing or "")
+    llm = registry.make("llm", "llama-cpp", {"model_path": "any.gguf"})
+    with pytest.raises(UserFacingError, match="pip install 'antiphon"):
+        await llm.start()
+    await llm.aclose()
 
 
 # ---- tool calls in text ----------------------------------------------------------------------

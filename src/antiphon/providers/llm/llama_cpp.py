@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
+import importlib.util
 import secrets
 import threading
 from collections.abc import AsyncIterator
@@ -15,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
-import llama_cpp
 from pydantic import Field
 
 from antiphon.errors import ProviderError, UserFacingError
@@ -30,8 +31,9 @@ from antiphon.providers.base import (
 from antiphon.providers.llm._tool_text import ToolText
 from antiphon.providers.llm._turns import object_of
 from antiphon.providers.llm.chat import ChunkAssembler, to_messages, to_tools
-from antiphon.types import ToolCall
 
+_PACKAGE = "llama_cpp"
+_ADVICE = "run: pip install 'antiphon[llama]', which builds it (a C++ compiler and CMake)"
 # The template of the file itself, which knows tools, and not what the library takes it for.
 _OWN_TEMPLATE = "chat_template.default"
 
@@ -97,13 +99,22 @@ class LlamaCppLlm:
         self._jobs: set[_Job] = set()
         self._begins_inside = options.begins_thinking
 
+    @staticmethod
+    def missing() -> str | None:
+        """What this machine lacks for it."""
+        if importlib.util.find_spec(_PACKAGE) is None:
+            return "the Python package llama-cpp-python is not installed; " + _ADVICE
+        return None
+
     async def start(self) -> None:
         """Load the model, which takes seconds.
 
         Raises:
-            UserFacingError: there is no such file, or it is no model.
+            UserFacingError: the package is missing, there is no such file, or it is no model.
         """
         await self.aclose()
+        if missing := self.missing():
+            raise UserFacingError(f"llm `llama-cpp` cannot run here: {missing}")
         self._thread = ThreadPoolExecutor(1, "llama-cpp")
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
@@ -154,9 +165,10 @@ class LlamaCppLlm:
             if job.cancelled.is_set():
                 raise self._error(f"{self.model} was closed", True)
             rest = "".join(one.text for one in assembler.finish() if isinstance(one, TextDelta))
-            last, calls = _finished(tools, rest)
-            if last:
-                yield TextDelta(last)
+            said = tools.add(rest)
+            held, calls = tools.finish()
+            if said + held:
+                yield TextDelta(said + held)
             for call in calls:
                 yield call
             self._begins_inside = self._begins_inside or assembler.began_inside
@@ -176,7 +188,8 @@ class LlamaCppLlm:
         options = self._options
         if not Path(options.model_path).is_file():
             raise FileNotFoundError(f"there is no file {options.model_path}")
-        self._llama = llama_cpp.Llama(
+        # In the model's thread, because it takes a while, too.
+        self._llama = importlib.import_module(_PACKAGE).Llama(
             options.model_path,
             n_ctx=options.n_ctx,
             n_threads=options.n_threads,
@@ -219,12 +232,6 @@ class LlamaCppLlm:
 
     def _error(self, message: str, retryable: bool) -> ProviderError:
         return ProviderError(message, provider="llama-cpp", retryable=retryable)
-
-
-def _finished(tools: ToolText, rest: str) -> tuple[str, list[ToolCall]]:
-    said = tools.add(rest)
-    last, calls = tools.finish()
-    return said + last, calls
 
 
 def _for_template(message: dict[str, Any]) -> dict[str, Any]:
