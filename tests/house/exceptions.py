@@ -20,6 +20,8 @@ SPAWNS: dict[str, str] = {
     "channels/webrtc.py:WebRtcCall.run": "reads the track beside watching the line; a TaskGroup",
     "channels/webrtc.py:WebRtcChannel._negotiate": "the call outlives the HTTP request it came by",
     "providers/llm/auto.py:choose": "asks four local servers at once, within one time-out",
+    "providers/stt/_wyoming_request.py:Request.__init__": "an utterance's connection, begun early",
+    "providers/stt/_wyoming_request.py:Request._run": "sends sound beside reading what is heard",
     "providers/tts/http_voice.py:HttpVoice.stream": "asks for the next segment while one is read",
     "providers/tts/socket_voice.py:SocketVoice.stream": "sends text beside reading sound",
     "providers/tts/sockets.py:Sockets.start": "keeps a pool of sockets warm for all calls",

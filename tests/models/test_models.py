@@ -116,6 +116,11 @@ def test_what_is_there_is_found(folder: Path, tmp_path: Path) -> None:
     assert models.find("own", "*.onnx") == folder / "own" / "x.onnx"
     assert models.find(folder / "own") == folder / "own"
     assert models.find(folder / "own" / "x.onnx", "*.bin") == folder / "own" / "x.onnx"
+    assert models.lack("own") is None
+    assert (
+        models.lack("own", "*.bin")
+        == f"{folder / 'own'} has no file *.bin: it is not a model of this kind"
+    )
     with pytest.raises(UserFacingError, match="not a model of this kind"):
         models.find("own", "*.bin")
 

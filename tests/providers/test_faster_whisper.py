@@ -179,6 +179,9 @@ async def test_models_that_cannot_be_used(
 ) -> None:
     monkeypatch.setenv("ANTIPHON_MODELS", str(model.parent))
     assert (await talk(await started("mini"))).text == "Hello there."
+    assert FasterWhisperStt.missing() is None
+    assert FasterWhisperStt.missing(FasterWhisperOptions(model="mini")) is None
+    assert "pull" in str(FasterWhisperStt.missing(FasterWhisperOptions()))
     with pytest.raises(UserFacingError, match="antiphon models pull faster-whisper-small"):
         await started("small")
     with pytest.raises(UserFacingError, match=r"model.bin is missing"):

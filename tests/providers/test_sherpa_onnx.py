@@ -217,6 +217,8 @@ async def test_models_that_cannot_be_used(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTIPHON_MODELS", str(tmp_path))
+    assert SherpaStt.missing() is None
+    assert "pull" in str(SherpaStt.missing(SherpaOptions()))
     with pytest.raises(UserFacingError, match="antiphon models pull sherpa-zipformer-en"):
         await started("sherpa-zipformer-en")
     folder = tmp_path / "some"

@@ -114,6 +114,8 @@ async def test_models_that_cannot_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ANTIPHON_MODELS", str(tmp_path))
+    assert VoskStt.missing(VoskOptions()) is None
+    assert "pull" in str(VoskStt.missing(VoskOptions(model="vosk-small-fr")))
     with pytest.raises(UserFacingError, match="antiphon models pull vosk-small-de"):
         await started("", AgentHints(language="de-AT"))
     (tmp_path / "empty").mkdir()

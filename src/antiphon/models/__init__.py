@@ -41,6 +41,15 @@ def find(name: str | Path, inside: str = "", *, family: str = "") -> Path:
     return found[0]
 
 
+def lack(name: str | Path, inside: str = "", *, family: str = "") -> str | None:
+    """What `find` would say of a model that is not there; None when it is."""
+    try:
+        find(name, inside, family=family)
+    except UserFacingError as error:
+        return str(error)
+    return None
+
+
 def _by_name(name: str, family: str) -> Path:
     if Path(name).name != name or name in ("", ".", ".."):
         raise UserFacingError(f"there is no file or folder {name}")

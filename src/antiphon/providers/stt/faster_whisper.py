@@ -94,6 +94,11 @@ class FasterWhisperStt:
         self._model: Any = None
         self._free = asyncio.Semaphore(options.workers)
 
+    @staticmethod
+    def missing(options: FasterWhisperOptions | None = None) -> str | None:
+        """What this machine lacks: the model that is named."""
+        return models.lack(options.model, family=_NAME) if options is not None else None
+
     async def start(self) -> None:
         """Load the model.
 

@@ -82,6 +82,11 @@ class SherpaStt:
         self._lower = False
         self._recogniser: Any = None
 
+    @staticmethod
+    def missing(options: SherpaOptions | None = None) -> str | None:
+        """What this machine lacks: the model that is named."""
+        return models.lack(options.model) if options is not None else None
+
     async def start(self) -> None:
         """Load the model.
 

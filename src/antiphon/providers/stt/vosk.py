@@ -62,6 +62,11 @@ class VoskStt:
         self._grammar = _grammar(phrases) if options.grammar else None
         self._model: Any = None
 
+    @staticmethod
+    def missing(options: VoskOptions | None = None) -> str | None:
+        """What this machine lacks: the model, where one is named."""
+        return models.lack(options.model) if options is not None and options.model else None
+
     async def start(self) -> None:
         """Load the model.
 
