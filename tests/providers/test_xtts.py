@@ -99,8 +99,14 @@ async def test_a_server_that_comes_later(fake: FakeXtts) -> None:
         await anext(tts.stream(segments("Yes.")))
     assert caught.value.retryable
     fake.faults.status = None
-    events = [event async for event in tts.stream(segments("Yes."))]
-    assert isinstance(events[-1], TtsSegmentDone)
+    before = len(fake.connections)
+
+    async def answer() -> TtsEvent:
+        return [event async for event in tts.stream(segments("Yes."))][-1]
+
+    assert await asyncio.gather(*(answer() for _ in range(3))) == [TtsSegmentDone(0)] * 3
+    # They share one look at the speakers.
+    assert len(fake.connections) == before + 4
     await tts.aclose()
 
 

@@ -79,6 +79,7 @@ class XttsTts:
         main = hints.language.lower().partition("-")[0]
         self._language = options.language or _LANGUAGES.get(main, main)
         self._speaker: bytes | None = None
+        self._fetching = asyncio.Lock()
         limits = HttpLimits(options.connect_ms, options.first_audio_ms, options.idle_ms)
         self._http = HttpVoice("xtts", options.base_url, limits, self._request)
 
@@ -105,11 +106,11 @@ class XttsTts:
 
     async def stream(self, segments: AsyncIterator[TtsSegment]) -> AsyncIterator[TtsEvent]:
         """Speak one response; see `Tts.stream`. No word times."""
-        if self._speaker is None:
-            try:
-                self._speaker = await self._fetch_speaker()
-            except UserFacingError as error:
-                raise _error(str(error), False) from None
+        try:
+            async with self._fetching:
+                self._speaker = self._speaker or await self._fetch_speaker()
+        except UserFacingError as error:
+            raise _error(str(error), False) from None
         spoken = cast("AsyncGenerator[TtsEvent, None]", self._http.stream(segments))
         async with aclosing(spoken) as events:
             async for event in events:
