@@ -166,11 +166,16 @@ class LiveStream:
         return error
 
     async def _leave(self, link: Link, wire: Wire) -> None:
-        with suppress(TimeoutError, OSError, EOFError, ConnectionClosed, ProviderError):
-            async with asyncio.timeout(_CLOSE_S):
-                for frame in wire.close():
-                    await link.send(frame)
-                await link.close()
+        try:
+            with suppress(TimeoutError, OSError, EOFError, ConnectionClosed, ProviderError):
+                async with asyncio.timeout(_CLOSE_S):
+                    for frame in wire.close():
+                        await link.send(frame)
+                    await link.close()
+        finally:
+            # A goodbye that was cut short leaves a socket open.
+            if (transport := getattr(link, "transport", None)) is not None:
+                transport.abort()
 
     # ---- sending ---------------------------------------------------------------------------
 
