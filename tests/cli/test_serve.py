@@ -16,7 +16,7 @@ def test_a_taken_port_is_said_before_anything_is_started(
 ) -> None:
     host = FakeHost()
     monkeypatch.setattr(command, "_load", lambda paths: {})
-    monkeypatch.setattr(command, "_supervisor", lambda agents, max_calls: host)
+    monkeypatch.setattr(command, "_supervisor", lambda agents, max_calls, day_budget: host)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UserFacingError, match="is taken"):

@@ -26,6 +26,14 @@ prices:
   - {kind: tts, provider: voice, per_1k_characters: 10}
   - {kind: tts, provider: minutes, per_minute: 60}
   - {kind: telephony, provider: line, per_minute: 0.06}
+  - {kind: realtime, provider: minutes, per_minute: 0.6, whole_call: true}
+  - kind: realtime
+    provider: seer
+    per_1m_input: 100
+    per_1m_output: 1000
+    per_1m_audio_input: 500
+    per_1m_audio_cached: 100
+    per_1m_audio_output: 1250
 """
 
 
@@ -122,6 +130,39 @@ def test_a_voice_is_paid_by_characters_or_by_minutes(meter: Meter) -> None:
     ]
 
 
+def test_sound_read_and_written_by_a_model_has_prices_of_its_own(meter: Meter) -> None:
+    model = Service("realtime", "seer", Made("all"))
+    services = Services("line", (model, SERVICES.stts[0]), (model,), (model, SERVICES.voices[0]))
+    call = Spending("cafe", services, meter, Metrics())
+    usage = Usage(
+        1000, 100, 300, audio_input_tokens=600, audio_output_tokens=80, audio_cached_tokens=200
+    )
+    call.generated(0, 1, usage, False)
+    call.voiced(1, 0, 50)  # is in the price of the model
+    call.sounded(1, 0, 900, 0)
+    (line,) = meter.lines
+    assert line.quantities == {
+        "input_tokens": 300,
+        "cached_tokens": 100,
+        "output_tokens": 20,
+        "audio_input_tokens": 400,
+        "audio_cached_tokens": 200,
+        "audio_output_tokens": 80,
+    }
+    assert line.dollars == Decimal("0.38")
+
+
+def test_a_model_by_the_minute_is_paid_while_it_is_connected(meter: Meter) -> None:
+    model = Service("realtime", "minutes")
+    services = Services("webrtc", (model, SERVICES.stts[0]), (model,), (model,))
+    call = Spending("cafe", services, meter, Metrics())
+    call.at(30_000)
+    assert "realtime" not in by_part(call)
+    call.recogniser = Made()
+    call.at(60_000)
+    assert by_part(call)["realtime"] == "0.6"
+
+
 def test_metrics_and_accounts_are_told_only_what_is_new(meter: Meter) -> None:
     metrics = Metrics()
     told: list[Decimal] = []
@@ -204,3 +245,14 @@ def test_the_services_are_those_of_the_agent() -> None:
     assert [one.provider for one in found.stts] == ["pocketsphinx", "vosk"]
     assert [one.provider for one in found.voices] == ["flite", "espeak-ng"]
     assert found.llms[0].model == ""
+
+
+def test_a_speech_to_speech_model_comes_first_where_there_is_sound() -> None:
+    config = agent(llm="scripted", realtime="openai").config
+    spoken = Services.of(config, providers(), "webrtc")
+    for kind in (spoken.stts, spoken.llms, spoken.voices):
+        assert kind[0].part == "realtime"
+        assert len(kind) == 2
+    typed = Services.of(config, providers(), "text", has_audio=False)
+    assert [one.provider for one in typed.llms] == ["scripted", "scripted"]
+    assert typed.stts == ()

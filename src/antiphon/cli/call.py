@@ -18,6 +18,7 @@ from antiphon.agent.default import default_agent
 from antiphon.agent.load import load_agent
 from antiphon.audio.wav import StereoWavWriter, read_pcm
 from antiphon.channels.wav import Plan, WavCall, WavDriver
+from antiphon.cli.cost import money
 from antiphon.session.clock import RealClock, StreamClock
 from antiphon.session.supervisor import Supervisor
 from antiphon.types import INPUT_RATE_HZ
@@ -61,6 +62,8 @@ class Transcript:
             self.latencies.append(event)
         elif kind == "error":
             self._say("error", event["error"]["message"], "red")
+        elif kind in ("antiphon.cost", "antiphon.budget") and (text := money(event)):
+            self._say("", f"({text})", "dim")
         elif kind == "antiphon.session.ended":
             self._say("", f"({event['reason']})", "dim")
 

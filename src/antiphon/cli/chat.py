@@ -14,6 +14,7 @@ from rich.console import Console
 
 from antiphon.agent.default import default_agent
 from antiphon.agent.load import load_agent
+from antiphon.cli.cost import money
 from antiphon.session.supervisor import Supervisor
 from antiphon.types import INPUT_RATE_HZ
 
@@ -44,6 +45,8 @@ class ChatCall:
             self._console.print(text, style="dim", markup=False, highlight=False)
         elif kind == "error":
             self._console.print(event["error"]["message"], style="red", markup=False)
+        elif kind in ("antiphon.cost", "antiphon.budget") and (text := money(event)):
+            self._console.print(f"({text})", style="dim", markup=False, highlight=False)
         elif kind == "antiphon.state":
             if event["agent"] == "listening":
                 self.idle.set()

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from antiphon.agent.config import ProviderChoice
 from antiphon.agent.load import LoadedAgent, load_agent
+from antiphon.cli.cost import unpriced
 from antiphon.errors import UserFacingError
 from antiphon.providers import registry
 from antiphon.providers.llm import auto
@@ -45,6 +46,8 @@ def _summary(agent: LoadedAgent) -> list[tuple[str, str]]:
     for name, intent in (config.flow.intents if config.flow else {}).items():
         slots = [slot + ("*" if one.required else "") for slot, one in intent.slots.items()]
         rows.append((f"flow: {name}", ", ".join(slots) or "an answer"))
+    if missing := unpriced(agent):
+        rows.append(("no price", ", ".join(missing)))
     words = f"{len(hints.vocabulary)} words, {len(hints.sentences)} sentences for recognition"
     return [*rows, ("words", words)]
 

@@ -144,9 +144,8 @@ def _services(agent: LoadedAgent, channel: str) -> list[tuple[str, str, str]]:
     """Part, provider and model of the agent's own; fallbacks are not expected to be needed."""
     config = agent.config
     found = [("telephony", channel, "")]
-    realtime: ProviderChoice | None = getattr(config, "realtime", None)
-    if realtime is not None:
-        return [*found, ("realtime", realtime.provider, _model(agent, "realtime", realtime))]
+    if (one := config.realtime) is not None:
+        return [*found, ("realtime", one.provider, _model(agent, "realtime", one))]
     kinds: tuple[tuple[registry.Kind, ProviderChoice], ...] = (
         ("stt", config.stt),
         ("llm", config.llm),
@@ -225,6 +224,35 @@ def price_text(price: Price) -> str:
         name = "" if unit == SECONDS else " " + unit.removesuffix("_tokens").replace("_", " ")
         told.append(f"{text(dollars)}/{_COUNTS[count]}{name}")
     return ", ".join(told)
+
+
+def money(event: dict[str, Any]) -> str:
+    """What an event of a call says about money, in words; empty for what need not be said."""
+    if event["type"] == "antiphon.budget":
+        return f"the {event['scope']}'s budget: {event['level']}"
+    if not event["final"] or (event["total"] == "0" and not event["unknown"]):
+        return ""
+    unknown = "".join(f", and {one}, whose price is unknown" for one in event["unknown"])
+    return f"cost {event['total']} dollars{unknown}"
+
+
+def unpriced(agent: LoadedAgent) -> list[str]:
+    """What the agent names that has no known price.
+
+    Raises:
+        ConfigError: its file of prices is wrong.
+    """
+    config, book = agent.config, agent_book(agent)
+    kinds: tuple[tuple[registry.Kind, tuple[ProviderChoice, ...]], ...] = (
+        ("realtime", config.realtimes),
+        ("stt", config.recognisers),
+        ("llm", config.brains),
+        ("tts", config.voices),
+    )
+    named = [
+        (kind, one.provider, _model(agent, kind, one)) for kind, chosen in kinds for one in chosen
+    ]
+    return [" ".join(filter(None, one)) for one in named if book.find(*one) is None]
 
 
 def _print_book(book: PriceBook, as_json: bool) -> None:

@@ -2,6 +2,12 @@
 
 const NOT_ANSWERED = { noise: "no words", backchannel: "", unclear: "not understood" };
 
+const BUDGET = {
+  warn: "Much of the budget is spent.",
+  cheaper: "Most of the budget is spent: a cheaper model answers from now on.",
+  end: "The budget is spent: the call is about to end.",
+};
+
 export class Score {
   constructor({ sheet, lines, empty, spoken }) {
     Object.assign(this, { sheet, lines, empty, spoken });
@@ -10,6 +16,7 @@ export class Score {
     this.items = new Map();
     this.tools = new Map();
     this.latencies = new Map();
+    this.costs = null;
   }
 
   /** A new call: its ids have nothing to do with those of the last. */
@@ -18,6 +25,19 @@ export class Score {
     this.items.clear();
     this.tools.clear();
     this.latencies.clear();
+    this.costs = null;
+  }
+
+  /** One line that stays the last one; nothing where nothing costs anything. */
+  cost({ total, unknown, final }) {
+    if (total === "0" && !unknown.length) return;
+    this.costs?.remove();
+    const more = unknown.length ? `, and what has no known price: ${unknown.join(", ")}` : "";
+    const text = `Cost${final ? "" : " so far"}: ${Number(total).toFixed(4)} dollars${more}`;
+    this.costs = this.element("li", "line");
+    this.costs.append(Object.assign(this.element("div", "aside"), { textContent: text }));
+    this.lines.append(this.costs);
+    this.follow();
   }
 
   handle(event) {
@@ -51,6 +71,12 @@ export class Score {
         break;
       case "antiphon.latency":
         this.latency(event);
+        break;
+      case "antiphon.cost":
+        this.cost(event);
+        break;
+      case "antiphon.budget":
+        this.aside(BUDGET[event.level] ?? `Budget: ${event.level}`);
         break;
       case "error":
         this.aside(event.error?.message ?? "Something went wrong.");

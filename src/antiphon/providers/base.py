@@ -127,9 +127,9 @@ class PartialText:
 class FinalText:
     """The transcript of all audio up to the `finalize` with the same `revision`.
 
-    `text` is empty when nothing was understood. `confidence` is 0 to 1; `complete` as above. Times of
-    `words` count from the beginning of the utterance, its pre-roll included. `language` is a BCP 47
-    tag where the recogniser tells one.
+    `text` is empty when nothing was understood. `confidence` is 0 to 1; `complete` as above. Times
+    of `words` count from the beginning of the utterance, its pre-roll included. `language` is a BCP
+    47 tag where the recogniser tells one.
     """
 
     utterance_id: int
@@ -240,12 +240,16 @@ class Usage:
     `input_tokens` are all that were read, `cached_tokens` those of them that came from the
     provider's cache; `output_tokens` are all that were written, thoughts and tool calls included.
     `model` is the model that it was, where a provider has several; it then gives one for each.
+    The last three are those of the others that stand for sound, which has a price of its own.
     """
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
     model: str = ""
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    audio_cached_tokens: int = 0
 
 
 LlmEvent = TextDelta | ToolCall | Usage

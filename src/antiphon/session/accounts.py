@@ -105,7 +105,7 @@ class Accounts:
         config, scope = self._agents[name].config, agent_scope(name)
         return Spending(
             name,
-            Services.of(config, providers, call.channel),
+            Services.of(config, providers, call.channel, has_audio=call.has_audio),
             Meter(self._books[name]),
             self._metrics,
             config.budget.call,

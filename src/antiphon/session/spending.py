@@ -57,8 +57,11 @@ class Services:
     voices: tuple[Service, ...]
 
     @classmethod
-    def of(cls, config: AgentConfig, providers: Providers, channel: str) -> Services:
-        """Those of an agent, which were made for it."""
+    def of(
+        cls, config: AgentConfig, providers: Providers, channel: str, *, has_audio: bool = True
+    ) -> Services:
+        """Those of an agent, which were made for it. Its speech-to-speech model is the first of
+        each; in a call without sound it has no part, and the cascade's is there twice."""
 
         def listed(
             part: str, choices: Sequence[ProviderChoice], made: Sequence[Any]
@@ -69,13 +72,29 @@ class Services:
                 for choice, one in zip(choices, objects, strict=False)
             )
 
-        stts = getattr(providers.stt, "stts", (providers.stt,))
-        return cls(
-            channel,
-            listed("stt", (config.stt, *config.fallback.stt), stts),
-            listed("llm", config.brains, providers.llms),
-            listed("tts", (config.tts, *config.fallback.tts), providers.voices),
-        )
+        stts = listed("stt", config.recognisers, getattr(providers.stt, "stts", (providers.stt,)))
+        llms = listed("llm", config.brains, providers.llms)
+        voices = listed("tts", config.voices, providers.voices)
+        model = listed("realtime", config.realtimes, (providers.realtime,))
+        if not model:
+            return cls(channel, stts, llms, voices)
+        if has_audio:
+            return cls(channel, (*model, *stts), (*model, *llms), (*model, *voices))
+        return cls(channel, (), (llms[0], *llms), (voices[0], *voices))
+
+
+def _tokens(usage: Usage) -> dict[str, int]:
+    """By what is charged for: text and sound, read anew and from a cache."""
+    cached, heard = usage.cached_tokens, usage.audio_input_tokens
+    heard_cached = min(usage.audio_cached_tokens, cached, heard)
+    return {
+        "input_tokens": usage.input_tokens - cached - (heard - heard_cached),
+        "cached_tokens": cached - heard_cached,
+        "output_tokens": usage.output_tokens - usage.audio_output_tokens,
+        "audio_input_tokens": heard - heard_cached,
+        "audio_cached_tokens": heard_cached,
+        "audio_output_tokens": usage.audio_output_tokens,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +154,7 @@ class Spending:
 
     def at(self, now_ms: int) -> None:
         """The call's time."""
-        if self._open and now_ms > self._heard_to_ms:
+        if self._open and self._services.stts and now_ms > self._heard_to_ms:
             number = min(getattr(self.recogniser, "number", 0), len(self._services.stts) - 1)
             more_ms = now_ms - self._heard_to_ms
             self._heard_ms[number] = self._heard_ms.get(number, 0) + more_ms
@@ -161,24 +180,19 @@ class Spending:
             # A hedged request was answered by the next one.
             others = (one for one in self._services.llms if one.model == usage.model)
             service = next(others, service)
-        tokens = {
-            "input_tokens": usage.input_tokens - usage.cached_tokens,
-            "cached_tokens": usage.cached_tokens,
-            "output_tokens": usage.output_tokens,
-        }
         self.meter.add(
             service.part,
             service.provider,
             model,
-            tokens,
+            _tokens(usage),
             response_id=response_id,
             estimated=estimated,
         )
 
     def voiced(self, response_id: int, voice: int, characters: int) -> None:
         """A voice was given text."""
-        if voice < len(self._services.voices):
-            one = self._services.voices[voice]
+        one = self._voice(voice)
+        if one is not None:
             used = {CHARACTERS: characters}
             self.meter.add(one.part, one.provider, one.model, used, response_id=response_id)
 
@@ -186,10 +200,17 @@ class Spending:
         """A voice has made so much audio of a segment in all."""
         before_ms = self._segment[2] if self._segment[:2] == (response_id, segment_id) else 0
         self._segment = (response_id, segment_id, max(before_ms, duration_ms))
-        if voice < len(self._services.voices) and duration_ms > before_ms:
-            one = self._services.voices[voice]
+        one = self._voice(voice)
+        if one is not None and duration_ms > before_ms:
             used = {SECONDS: Decimal(duration_ms - before_ms) / 1000}
             self.meter.add(one.part, one.provider, one.model, used, response_id=response_id)
+
+    def _voice(self, number: int) -> Service | None:
+        """None: what it says was recorded, or is in the price of a speech-to-speech model."""
+        voices = self._services.voices
+        if number >= len(voices) or voices[number].part != "tts":
+            return None
+        return voices[number]
 
     # ---- what it comes to ------------------------------------------------------------------
 
@@ -198,12 +219,12 @@ class Spending:
         self.at(self._now_ms)
         call_s = Decimal(self._now_ms) / 1000
         self.meter.set_seconds("telephony", self._services.channel, "", call_s)
-        for number, heard_ms in self._heard_ms.items():
-            one = self._services.stts[number]
+        for number, one in enumerate(self._services.stts):
+            heard_ms = self._heard_ms.get(number, 0)
             price = self.meter.price(one.part, one.provider, one.model)
-            whole = price is not None and price.whole_call
-            seconds = call_s if whole else Decimal(heard_ms) / 1000
-            self.meter.set_seconds(one.part, one.provider, one.model, seconds)
+            if price is not None and price.whole_call and self._listens(number):
+                heard_ms = self._now_ms
+            self.meter.set_seconds(one.part, one.provider, one.model, Decimal(heard_ms) / 1000)
         for part, dollars in self.meter.by_part().items():
             before = self._by_part.get(part, Decimal(0))
             if dollars > before:
@@ -214,6 +235,12 @@ class Spending:
             self._account(total - self._reported)
             self._reported = total
         return total
+
+    def _listens(self, number: int) -> bool:
+        """Whether a recogniser is connected, or was."""
+        connected = self.recogniser is not None
+        now = connected and getattr(self.recogniser, "number", 0) == number
+        return now or number in self._heard_ms
 
     def reached(self) -> list[tuple[str, str]]:
         """Levels of budgets that have been reached since the last time: level, whose."""

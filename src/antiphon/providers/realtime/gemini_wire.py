@@ -180,4 +180,13 @@ def _usage(usage: dict[str, Any]) -> Usage:
         int(usage.get("promptTokenCount") or 0),
         int(usage.get("responseTokenCount") or 0),
         int(usage.get("cachedContentTokenCount") or 0),
+        audio_input_tokens=_sound(usage.get("promptTokensDetails")),
+        audio_output_tokens=_sound(usage.get("responseTokensDetails")),
+        audio_cached_tokens=_sound(usage.get("cacheTokensDetails")),
     )
+
+
+def _sound(details: list[dict[str, Any]] | None) -> int:
+    """Tokens of sound (ai.google.dev/api/live, UsageMetadata, ModalityTokenCount)."""
+    told = (one for one in details or () if one.get("modality") == "AUDIO")
+    return sum(int(one.get("tokenCount") or 0) for one in told)

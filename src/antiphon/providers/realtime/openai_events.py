@@ -79,15 +79,21 @@ def _done(response: dict[str, Any]) -> Sequence[Told]:
 
 
 def usage_of(response: dict[str, Any]) -> Usage | None:
-    """Tokens of a response; sound is counted as tokens, too."""
+    """Tokens of a response; sound is counted as tokens, too
+    (platform.openai.com/docs/api-reference/realtime-server-events/response/done)."""
     usage = response.get("usage")
     if not isinstance(usage, dict):
         return None
     details = usage.get("input_token_details") or {}
+    written = usage.get("output_token_details") or {}
+    cached = details.get("cached_tokens_details") or {}
     return Usage(
         int(usage.get("input_tokens") or 0),
         int(usage.get("output_tokens") or 0),
         int(details.get("cached_tokens") or 0),
+        audio_input_tokens=int(details.get("audio_tokens") or 0),
+        audio_output_tokens=int(written.get("audio_tokens") or 0),
+        audio_cached_tokens=int(cached.get("audio_tokens") or 0),
     )
 
 
