@@ -11,6 +11,7 @@ import pytest
 
 from antiphon.providers.base import AgentHints, Llm, Stt, Tts, TurnDetector, Vad
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.azure_speech import AzureSpeech
 from tests.fakes.cartesia import FakeCartesia
 from tests.fakes.deepgram_tts import FakeDeepgramTts
 from tests.fakes.elevenlabs_tts import FakeElevenLabsTts
@@ -117,6 +118,7 @@ STTS += [
         {"base_url": NOBODY, "project": "p", "connect_ms": 100},
         fake=GoogleSpeech,
     ),
+    Candidate("antiphon.providers.stt.azure:AzureStt", {"base_url": NOBODY}, fake=AzureSpeech),
 ]
 TTSS += [
     Candidate(
@@ -124,6 +126,7 @@ TTSS += [
         {"base_url": NOBODY, "connect_ms": 100},
         fake=GoogleSpeech,
     ),
+    Candidate("antiphon.providers.tts.azure:AzureTts", {"base_url": NOBODY}, fake=AzureSpeech),
 ]
 
 STTS += [

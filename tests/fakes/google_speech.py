@@ -32,7 +32,11 @@ class Call:
     method: str
     metadata: dict[str, str]
     received: list[Any] = field(default_factory=list)
+    finished: bool = False
     cancelled: bool = False
+
+    def over(self) -> None:
+        self.cancelled = not self.finished
 
 
 class GoogleSpeech(FakeVendor):
@@ -87,32 +91,30 @@ class GoogleSpeech(FakeVendor):
     def _arrive(self, context: Any, method: str) -> Call:
         call = Call(method, {key: str(value) for key, value in context.invocation_metadata()})
         self.calls.append(call)
+        context.add_callback(call.over)
         faults = self.faults
         if faults.status is not None and faults.times != 0:
             if faults.times is not None:
                 faults.times -= 1
             # As over a network: grpc.aio calls a refusal that crosses a write an INTERNAL error.
             time.sleep(0.02)
+            call.finished = True
             context.abort(CODES[faults.status], "refused")
         return call
 
     def _requests(self, requests: Any, context: Any, call: Call) -> Iterator[Any]:
         over = threading.Event()
         context.add_callback(over.set)
-        try:
-            for request in requests:
-                call.received.append(request)
-                limit = self.faults.close_after
-                if limit is not None and len(call.received) >= limit:
-                    time.sleep(0.02)
-                    context.abort(grpc.StatusCode.ABORTED, "Max duration of 5 minutes reached")
-                yield request
-        except grpc.RpcError:
-            call.cancelled = True
-            raise
+        for request in requests:
+            call.received.append(request)
+            limit = self.faults.close_after
+            if limit is not None and len(call.received) >= limit:
+                time.sleep(0.02)
+                call.finished = True
+                context.abort(grpc.StatusCode.ABORTED, "Max duration of 5 minutes reached")
+            yield request
         if self.faults.silent:
             over.wait(30)
-            call.cancelled = True
         time.sleep(self.faults.first_ms / 1000)
 
     # ---- speech to text --------------------------------------------------------------------
@@ -138,6 +140,7 @@ class GoogleSpeech(FakeVendor):
         self.heard_ms.append(heard // 32)
         if words:
             yield self._final(words, heard // 32)
+        call.finished = not self.faults.silent
 
     def _interim(self, words: list[str]) -> Any:
         return self._speech.StreamingRecognizeResponse(
@@ -182,10 +185,9 @@ class GoogleSpeech(FakeVendor):
             for request in self._requests(requests, context, call)
             if not request.streaming_config
         ]
-        if self.mute:
-            return
-        for _ in "".join(texts):
+        for _ in "" if self.mute else "".join(texts):
             yield self._voices.StreamingSynthesizeResponse(audio_content=b"\x01\x00" * 1200)
+        call.finished = not self.faults.silent
 
 
 def _delta(ms: int) -> timedelta:

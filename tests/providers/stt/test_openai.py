@@ -186,7 +186,7 @@ async def test_a_socket_that_is_closed_in_mid_utterance_is_replaced() -> None:
 
 @pytest.mark.parametrize(
     ("fault", "message"),
-    [("silent", "not configured in time"), ("garbage", "no JSON object")],
+    [("silent", "did not begin within 100 ms"), ("garbage", "no JSON object")],
 )
 async def test_half_open_sockets_and_nonsense(fault: str, message: str) -> None:
     async with OpenAiTranscription() as fake:
@@ -215,6 +215,6 @@ async def test_a_final_that_does_not_come() -> None:
 async def test_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     stt = OpenAiStt(OpenAiStt.Options(), AgentHints())
-    assert stt.model == "gpt-transcribe"
+    assert stt.model == "gpt-4o-transcribe"
     with pytest.raises(UserFacingError, match="OPENAI_API_KEY"):
         await stt.start()

@@ -60,7 +60,7 @@ async def test_each_segment_is_a_stream() -> None:
             "æntʌfɑn",
         )
         assert call.received[1].input.text == "Hello."
-        assert tts.model == "chirp3-hd"
+        assert tts.model == "en-GB-Chirp3-HD-Aoede"
         await tts.aclose()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from antiphon.audio.resample import LiveResampler
 from antiphon.errors import ProviderError
+from antiphon.providers.stt._greeting import json_object
 from antiphon.providers.stt.live import BYTES_PER_MS
 from antiphon.providers.stt.wire import Flushed, Frame, Piece, Told
 from antiphon.types import INPUT_RATE_HZ
@@ -51,7 +52,7 @@ class OpenAiWire:
         return ()
 
     def read(self, frame: Frame) -> Sequence[Told]:
-        event = event_of(frame)
+        event = json_object(frame, NAME)
         kind, item = str(event.get("type")), str(event.get("item_id", ""))
         if kind == "error":
             if (event.get("error") or {}).get("code") == "input_audio_buffer_commit_empty":
@@ -102,17 +103,6 @@ def _append(pcm: bytes) -> Sequence[Frame]:
 def _confidence(logprobs: Sequence[dict[str, Any]]) -> float:
     values = [float(one.get("logprob") or 0) for one in logprobs]
     return math.exp(min(0.0, sum(values) / len(values))) if values else 1.0
-
-
-def event_of(frame: Frame) -> dict[str, Any]:
-    """The JSON object of a frame."""
-    try:
-        event = json.loads(frame)
-    except (ValueError, RecursionError):
-        event = None
-    if not isinstance(event, dict):
-        raise error_of("a message that is no JSON object", True)
-    return event
 
 
 def refusal(event: dict[str, Any]) -> ProviderError:

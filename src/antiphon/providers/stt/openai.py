@@ -8,22 +8,18 @@ commit. Items may be completed in another order than they were committed in.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from antiphon.net.ws import Socket, closed_errors
-from antiphon.net.ws import connect as ws_connect
 from antiphon.providers.base import AgentHints, SttStream, Traits
 from antiphon.providers.secret import Secret, vendor_key
+from antiphon.providers.stt._greeting import connect_and_greet
 from antiphon.providers.stt._openai_wire import (
     NAME,
     RATE_HZ,
     OpenAiWire,
-    error_of,
-    event_of,
     refusal,
 )
 from antiphon.providers.stt.live import LiveStream
@@ -41,9 +37,10 @@ class OpenAiSttOptions(CloudSttOptions):
 
     base_url: str = Field(default=OPENAI_URL, description="The server, with `/v1`.")
     model: str = Field(
-        default="gpt-transcribe",
+        default="gpt-4o-transcribe",
         min_length=1,
-        description="`gpt-live-transcribe` and `gpt-realtime-whisper` tell partial texts earlier.",
+        description="`gpt-live-transcribe` and `gpt-realtime-whisper` tell partial texts earlier. "
+        "OpenAI has announced that the `gpt-4o` ones stop on 2027-02-26; then `gpt-transcribe`.",
     )
     prompt: str = Field(default="", max_length=800, description="What the talk is about.")
     noise_reduction: Literal["near_field", "far_field"] | None = Field(
@@ -100,29 +97,15 @@ class OpenAiStt:
         )
 
     async def _connect(self) -> tuple[Link, Wire]:
-        headers = {"Authorization": f"Bearer {self._key.value}"} if self._key else {}
-        within_ms = self._options.connect_ms
-        socket = await ws_connect(self._url, NAME, headers=headers, within_ms=within_ms)
-        try:
-            async with asyncio.timeout(within_ms / 1000):
-                await self._configure(socket)
-        except TimeoutError:
-            await socket.close()
-            raise error_of("the session was not configured in time", True) from None
-        except BaseException:
-            await socket.close()
-            raise
+        socket = await connect_and_greet(
+            self._url,
+            NAME,
+            headers={"Authorization": f"Bearer {self._key.value}"} if self._key else {},
+            within_ms=self._options.connect_ms,
+            is_ready=_is_configured,
+            hello=json.dumps({"type": "session.update", "session": self._session()}),
+        )
         return socket, OpenAiWire()
-
-    async def _configure(self, socket: Socket) -> None:
-        with closed_errors(NAME):
-            await socket.send(json.dumps({"type": "session.update", "session": self._session()}))
-            while True:
-                event = event_of(await socket.recv())
-                if event.get("type") == "error":
-                    raise refusal(event)
-                if event.get("type") == "session.updated":
-                    return
 
     def _session(self) -> dict[str, Any]:
         options, model = self._options, self._options.model
@@ -153,3 +136,9 @@ class OpenAiStt:
         if model.startswith("gpt-4o"):
             session["include"] = ["item.input_audio_transcription.logprobs"]
         return session
+
+
+def _is_configured(event: dict[str, Any]) -> bool:
+    if event.get("type") == "error":
+        raise refusal(event)
+    return event.get("type") == "session.updated"

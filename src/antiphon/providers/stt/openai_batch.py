@@ -26,9 +26,10 @@ class OpenAiBatchOptions(CloudSttOptions):
 
     base_url: str = Field(default=OPENAI_URL, description="The server, with `/v1`.")
     model: str = Field(
-        default="gpt-transcribe",
+        default="gpt-4o-transcribe",
         min_length=1,
-        description="`whisper-1` and other Whisper models also tell word times.",
+        description="`whisper-1` and other Whisper models also tell word times. OpenAI has "
+        "announced that its own of today stop on 2027-02-26; then `gpt-transcribe`.",
     )
     prompt: str = Field(
         default="", max_length=MAX_PROMPT_CHARS, description="What the talk is about."

@@ -102,9 +102,8 @@ class GoogleTts:
 
     @property
     def model(self) -> str:
-        if self._options.model:
-            return self._options.model
-        return "instant-custom-voice" if self._options.voice_cloning_key else "chirp3-hd"
+        """Google's prices go by the voice's family, which is in its name."""
+        return self._options.model or self._voice
 
     async def start(self) -> None:
         """Find the key and open the channel that all calls share.
