@@ -140,10 +140,11 @@ def _fetch(entry: Entry, file: File, work: Path, tell: Tell, limits: Limits | No
     found, expected = checksum(path), file.sha256 or _seen().get(key)
     if expected is not None and found != expected:
         path.unlink()
-        raise UserFacingError(
-            f"{file.name} is not what it should be: its sha256 is {found}, not {expected}. It was "
-            f"deleted. If its publisher has changed it, take {key} out of {home() / _SEEN}"
-        )
+        wrong = f"{file.name} is not what it should be: its sha256 is {found}, not {expected}"
+        advice = "If its publisher has changed it, a newer version of Antiphon may know it"
+        if file.sha256 is None:
+            advice = f"If its publisher has changed it, take {key} out of {home() / _SEEN}"
+        raise UserFacingError(f"{wrong}. It was deleted. {advice}")
     return Fetched(file.name, found, expected is not None)
 
 
