@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from antiphon.agent.config import AgentConfig, ToolConfig
+from antiphon.agent.config import AgentConfig, BudgetConfig, Limits, ToolConfig
 from antiphon.agent.speech import SpeechConfig
 from antiphon.engine import commands, events
 from antiphon.engine.policy import Phrases, TurnPolicy
@@ -168,6 +168,10 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "turn": lambda: settings(TurnPolicy),
         "phrases": lambda: settings(Phrases),
         "tools": lambda: options(ToolConfig),
+    },
+    "costs.md": {
+        "budget": lambda: options(BudgetConfig),
+        "limits": lambda: options(Limits),
     },
     "providers.md": {"providers": provider_tables},
     "speaking.md": {"speech": lambda: options(SpeechConfig)},
