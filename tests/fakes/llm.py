@@ -78,6 +78,9 @@ class FakeLlm(FakeVendor):
     async def models(self, request: Request) -> Response:
         """What adapters ask for to warm a connection up."""
         self.arrive(request)
+        if self.faults.silent:
+            while (await request.receive())["type"] != "http.disconnect":
+                continue
         return self.refusal() or JSONResponse({"object": "list", "data": []})
 
     async def _stream(self, noted: Connection, script: Answer, body: Any) -> AsyncIterator[str]:

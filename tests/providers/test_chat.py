@@ -154,7 +154,18 @@ def test_malformed_chunks(chunk: Any) -> None:
 
 def test_usage_without_details() -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": None}
-    assert ChunkAssembler("r").add({"choices": [], "usage": usage}) == [Usage(3, 0, 0)]
+    assembler = ChunkAssembler("r")
+    assert assembler.add({"choices": [], "usage": usage}) == []
+    assert assembler.finish() == [Usage(3, 0, 0)]
+
+
+def test_usage_with_every_chunk_is_counted_once() -> None:
+    assembler = ChunkAssembler("r")
+    for written in (1, 2, 3):
+        usage = {"prompt_tokens": 5, "completion_tokens": written}
+        assembler.add({"choices": [{"delta": {"content": "a"}}], "usage": usage})
+    assembler.add({"choices": [], "usage": None})
+    assert assembler.finish() == [Usage(5, 3)]
 
 
 NAMES = """choices delta content tool_calls index id function name arguments finish_reason usage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from antiphon.providers.llm.compatible import (
 )
 from antiphon.providers.llm.openai import ChatLlm
 from antiphon.types import Message, ToolCall, ToolSpec
+from tests.fakes.openai_llm import FakeChat
 from tests.support.openai_server import Answer, ScriptedCall, openai_server
 
 CLOUD = [GroqLlm, TogetherLlm, MistralLlm]
@@ -133,3 +135,21 @@ async def test_a_model_whose_template_opens_the_thought() -> None:
 @pytest.mark.parametrize("cls", CLOUD + LOCAL, ids=lambda cls: cls.name)
 def test_made_by_the_registry(cls: type[ChatLlm]) -> None:
     assert type(registry.make("llm", cls.name, {"model": "m"})) is cls
+
+
+async def test_one_connection_serves_one_answer_after_another() -> None:
+    async with FakeChat() as fake:
+        llm = made(VllmLlm, base_url=f"{fake.http_url}/v1")
+        await llm.start()
+        for _ in range(3):
+            [one async for one in llm.stream(LlmRequest(HELLO))]
+        await llm.aclose()
+    assert len(set(fake.ports)) == 1
+
+
+async def test_a_server_that_hangs_does_not_hold_up_the_start() -> None:
+    async with FakeChat() as fake:
+        fake.faults.silent = True
+        llm = made(VllmLlm, base_url=f"{fake.http_url}/v1", connect_ms=20)
+        await asyncio.wait_for(llm.start(), 2)
+        await llm.aclose()

@@ -98,7 +98,7 @@ class Endpoint:
         """Open a connection, so that the first answer does not wait for it. A server that is not
         there yet, or refuses, is a warning: it may be there when it is needed."""
         try:
-            await self.get(path)
+            await self.get(path, within_ms=self._options.connect_ms)
         except ProviderError as error:
             _log.warning("llm not ready", extra={"base_url": self.base_url, "error": str(error)})
 
@@ -107,16 +107,15 @@ class Endpoint:
         if client is not None:
             await client.aclose()
 
-    async def get(self, path: str, model: str = "") -> bytes:
-        """The body of a small answer."""
-        response = await self._send("GET", path, None)
+    async def get(self, path: str, within_ms: int | None = None) -> bytes:
+        """The body of a small answer; `first_token_ms` is the longest wait when none is said."""
+        within_ms = within_ms or self._options.first_token_ms
+        response = await self._send("GET", path, None, within_ms)
         try:
             if response.status_code != httpx.codes.OK:
-                raise await self._refusal(response, model)
+                raise await self._refusal(response, "")
             with transport_errors(self.provider, self.place):
-                return await read_body(
-                    response, self.provider, within_ms=self._options.first_token_ms
-                )
+                return await read_body(response, self.provider, within_ms=within_ms)
         finally:
             await response.aclose()
 
@@ -179,7 +178,7 @@ class Endpoint:
     @asynccontextmanager
     async def _post(self, path: str, body: Any, model: str) -> AsyncIterator[httpx.Response]:
         """The response of a request whose status is a success."""
-        response = await self._send("POST", path, body)
+        response = await self._send("POST", path, body, self._options.first_token_ms)
         try:
             if response.status_code != httpx.codes.OK:
                 raise await self._refusal(response, model)
@@ -190,14 +189,12 @@ class Endpoint:
         finally:
             await response.aclose()
 
-    async def _send(self, method: str, path: str, body: Any) -> httpx.Response:
+    async def _send(self, method: str, path: str, body: Any, within_ms: int) -> httpx.Response:
         if self._client is None:
             raise RuntimeError("start() has not been called")
         request = self._client.build_request(method, path, json=body)
         with transport_errors(self.provider, self.place):
-            return await send(
-                self._client, request, self.provider, within_ms=self._options.first_token_ms
-            )
+            return await send(self._client, request, self.provider, within_ms=within_ms)
 
     async def _refusal(self, response: httpx.Response, model: str) -> ProviderError:
         error = await status_error(self.provider, response, within_ms=1000)

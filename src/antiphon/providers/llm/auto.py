@@ -18,7 +18,7 @@ from pydantic import Field
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.net.http import open_client, read_body, send, transport_errors
 from antiphon.providers import registry
-from antiphon.providers.base import AgentHints, Llm, LlmEvent, LlmRequest
+from antiphon.providers.base import AgentHints, Llm, LlmEvent, LlmRequest, Traits
 from antiphon.providers.llm._endpoint import GenerationOptions
 from antiphon.providers.llm.compatible import (
     LlamaServerOptions,
@@ -123,6 +123,7 @@ class AutoLlm:
     """The best brain that is there: a configured key, a local server, or the agent's flow."""
 
     Options = AutoOptions
+    traits = Traits("here", "", ("tools",))
 
     def __init__(self, options: AutoOptions, hints: AgentHints) -> None:
         self._options, self._hints = options, hints

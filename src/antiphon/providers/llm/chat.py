@@ -96,7 +96,7 @@ class _PartialCall:
 
 
 class ChunkAssembler:
-    """Takes the chunks of one answer in order; gives text at once and tool calls at the end.
+    """Takes the chunks of one answer in order; gives text at once, the rest at the end.
 
     Thoughts in the text are dropped, and so is what comes as `reasoning_content` (DeepSeek, vLLM,
     llama.cpp) or `reasoning` (Groq, Ollama). `begins_inside`: see `ThoughtFilter`.
@@ -107,6 +107,7 @@ class ChunkAssembler:
         self._calls: list[_PartialCall] = []
         self._by_index: dict[int, _PartialCall] = {}
         self._thoughts = ThoughtFilter(begins_inside)
+        self._usage: list[Usage] = []
         self.finish_reason: str | None = None
 
     def add(self, chunk: Any) -> list[LlmEvent]:
@@ -137,8 +138,8 @@ class ChunkAssembler:
             for part in parts:
                 self._call_part(part)
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
-        if usage := chunk.get("usage"):
-            events += _usage(usage)
+        # Some servers give the sums so far with every chunk.
+        self._usage = _usage(chunk.get("usage")) or self._usage
         return events
 
     @property
@@ -147,14 +148,14 @@ class ChunkAssembler:
         return self._thoughts.unopened
 
     def finish(self) -> list[LlmEvent]:
-        """What is left when the stream has ended: text held back, then the tool calls."""
+        """What is left when the stream has ended: text held back, the usage, the tool calls."""
         text = self._thoughts.rest()
         calls = [
             ToolCall(one.id or f"call_{self._request_id}_{i}", one.name, "".join(one.arguments))
             for i, one in enumerate(self._calls)
             if one.name
         ]
-        return [*([TextDelta(text)] if text else []), *calls]
+        return [*([TextDelta(text)] if text else []), *self._usage, *calls]
 
     def _text(self, delta: dict[str, Any]) -> list[LlmEvent]:
         text = ""
@@ -195,8 +196,8 @@ class ChunkAssembler:
             known.arguments.append(arguments)
 
 
-def _usage(usage: Any) -> list[LlmEvent]:
-    if not isinstance(usage, dict):
+def _usage(usage: Any) -> list[Usage]:
+    if not isinstance(usage, dict) or not usage:
         return []
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0

@@ -11,6 +11,7 @@ from antiphon.providers.base import (
     LlmRequest,
     ProviderOptions,
     TextDelta,
+    Traits,
 )
 
 
@@ -22,6 +23,7 @@ class FlowLlm:
     """Answers at once with what the flow says."""
 
     Options = FlowOptions
+    traits = Traits("here", "", ("tools",))
 
     def __init__(self, options: FlowOptions, hints: AgentHints) -> None:
         if hints.brain is None:

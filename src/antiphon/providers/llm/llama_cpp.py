@@ -27,6 +27,7 @@ from antiphon.providers.base import (
     ProviderOptions,
     TextDelta,
     Traits,
+    Usage,
 )
 from antiphon.providers.llm._tool_text import ToolText
 from antiphon.providers.llm._turns import object_of
@@ -164,11 +165,14 @@ class LlamaCppLlm:
                 raise self._error(f"{self.model}: {error}", False) from error
             if job.cancelled.is_set():
                 raise self._error(f"{self.model} was closed", True)
-            rest = "".join(one.text for one in assembler.finish() if isinstance(one, TextDelta))
+            ends = assembler.finish()
+            rest = "".join(one.text for one in ends if isinstance(one, TextDelta))
             said = tools.add(rest)
             held, calls = tools.finish()
             if said + held:
                 yield TextDelta(said + held)
+            for usage in (one for one in ends if isinstance(one, Usage)):
+                yield usage
             for call in calls:
                 yield call
             self._begins_inside = self._begins_inside or assembler.began_inside
