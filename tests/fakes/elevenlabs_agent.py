@@ -142,8 +142,8 @@ class ElevenLabsSession:
                 texts = self.fake.transcripts
                 text = texts.pop(0) if len(texts) > 1 else texts[0]
                 self.story.append(("user", text))
-                event = {"user_transcript": text}
-                await self.emit("user_transcript", user_transcription_event=event)
+                said = {"user_transcript": text}
+                await self.emit("user_transcript", user_transcription_event=said)
                 await self.respond()
 
     async def respond(self) -> None:

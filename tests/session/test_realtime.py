@@ -96,13 +96,13 @@ async def staged(
     return LiveStage(loaded, replace(provided, realtime=realtime), has_audio=has_audio)
 
 
-async def say(stage: LiveStage, ms: int = 600) -> None:
+async def say(stage: Stage, ms: int = 600) -> None:
     """The caller speaks, and the vendor has time to notice."""
     await stage.speak(ms)
     await stage.wait(100)
 
 
-def sound(stage: LiveStage) -> int:
+def sound(stage: Stage) -> int:
     return sum(1 for one in stage.frames if one is not None and any(one)) * 20
 
 

@@ -178,7 +178,7 @@ async def test_deepgram() -> None:
         assert fake.session.story[:2] == [("user", "hi"), ("assistant", "hello")]
 
 
-class Microphone(AsyncAudioInterface):
+class Microphone(AsyncAudioInterface):  # type: ignore[misc,unused-ignore]
     """Says one sentence; keeps what it hears."""
 
     def __init__(self) -> None:

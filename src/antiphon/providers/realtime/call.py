@@ -19,6 +19,7 @@ from antiphon.errors import ProviderError
 from antiphon.net.ws import Socket, closed_error
 from antiphon.providers.base import LlmRequest, Usage
 from antiphon.providers.realtime.answer import Answer, Pace
+from antiphon.providers.realtime.connecting import leave
 from antiphon.providers.realtime.ears import Ears
 from antiphon.providers.realtime.ledger import Ledger
 from antiphon.providers.realtime.mind import Mind
@@ -53,7 +54,6 @@ TRIES = 2
 """Connections in a row that may fail before the vendor is given up."""
 LIVED_S = 10.0
 """A connection that held for so long did not fail at once."""
-_CLOSE_S = 0.5
 
 
 class VendorCall:
@@ -74,6 +74,7 @@ class VendorCall:
         self._asks = 0
         self._lately: deque[Answer] = deque(maxlen=MAX_ANSWERS)  # the brain's
         self._error: ProviderError | None = None
+        self._lost = asyncio.Event()  # a connection was, once
         self._back = asyncio.Event()  # connected, or given up
         self._back.set()
         self._quiet: asyncio.TimerHandle | None = None
@@ -241,9 +242,7 @@ class VendorCall:
             for task in (sending, reading):
                 task.cancel()
             await asyncio.wait([sending, reading])
-            with suppress(TimeoutError, OSError, ConnectionClosed):
-                async with asyncio.timeout(_CLOSE_S):
-                    await socket.close()
+            await leave(socket)
         for task in (reading, sending):
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise self._meaning(error) from None
@@ -273,6 +272,7 @@ class VendorCall:
     def _lose(self, error: ProviderError) -> None:
         self._socket = self._wire = None
         self._back.clear()
+        self._lost.set()
         self._outbox.clear()
         self._fail_all(error)
         self._ledger.forget()

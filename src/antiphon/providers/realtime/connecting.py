@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
+
+from websockets.exceptions import ConnectionClosed
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.net.ws import Socket, closed_errors, connect
 from antiphon.providers.realtime.sending import decoded
 from antiphon.providers.realtime.wire import Wire
+
+CLOSE_S = 0.5
 
 
 def ws_address(url: str) -> str:
@@ -45,8 +50,9 @@ async def opened(
     left_s = within_ms / 1000 - (asyncio.get_running_loop().time() - begun)
     done = False
     try:
-        with closed_errors(provider, final_codes):
-            async with asyncio.timeout(max(0.01, left_s)):
+        # The deadline's own error is an OSError, too.
+        async with asyncio.timeout(max(0.01, left_s)):
+            with closed_errors(provider, final_codes):
                 wire = await greet(socket)
         done = True
         return socket, wire
@@ -55,7 +61,17 @@ async def opened(
         raise ProviderError(message, provider=provider, retryable=True) from None
     finally:
         if not done:
-            await socket.close()
+            await leave(socket)
+
+
+async def leave(socket: Socket) -> None:
+    """Say goodbye to a peer that may not answer it, and be gone in any case."""
+    try:
+        with suppress(TimeoutError, OSError, ConnectionClosed):
+            async with asyncio.timeout(CLOSE_S):
+                await socket.close()
+    finally:
+        socket.transport.abort()
 
 
 async def message(socket: Socket, provider: str) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Ears:
         self._texts: dict[int, str] = {}  # of the utterance under way, by mark
         self._final: set[int] = set()  # marks whose text is final
         self._fed_ms = 0
+        self._said_ms = 0  # of it up to the newest pause
         self._revision: int | None = None  # asked for and not answered
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0  # when it is answered in any case
@@ -81,7 +82,7 @@ class Ears:
         utterance, wire = self._utterance, self._wire()
         if utterance is None or utterance.utterance_id != utterance_id:
             return
-        self._revision = revision
+        self._revision, self._said_ms = revision, self._fed_ms
         if self._vendor.decides:
             # The vendor's word for it ends the turn; an answer now would end it without.
             return
@@ -197,7 +198,7 @@ class Ears:
         self._wait(None)
         self._revision = None
         text = self._text()
-        sure = not utterance.over_agent or self._fed_ms >= _SURELY_MS
+        sure = not utterance.over_agent or self._said_ms >= _SURELY_MS
         known = self._vendor.marks and all(mark in self._final for mark in utterance.marks)
         if not text and not known and sure and not self._vendor.decides:
             text = UNHEARD
