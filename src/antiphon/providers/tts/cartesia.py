@@ -27,7 +27,7 @@ from antiphon.providers.base import (
     TtsWords,
 )
 from antiphon.providers.secret import vendor_key
-from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, socket_url
+from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, pace, socket_url
 from antiphon.providers.tts.socket_voice import Dialect, SocketLimits, SocketVoice
 from antiphon.providers.tts.sockets import Lane, Message, Sockets, Wire
 from antiphon.providers.tts.timing import Told, onto_written
@@ -136,7 +136,8 @@ def _request(options: CartesiaOptions, hints: AgentHints) -> dict[str, Any]:
         },
         "add_timestamps": True,
     }
-    asked = {"speed": options.speed, "volume": options.volume, "emotion": options.emotion}
+    speed = pace(options.speed, hints, 0.6, 1.5)
+    asked = {"speed": speed, "volume": options.volume, "emotion": options.emotion}
     if said := {name: value for name, value in asked.items() if value is not None}:
         request["generation_config"] = said
     if options.pronunciation_dictionary is not None:

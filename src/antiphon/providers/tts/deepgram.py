@@ -24,7 +24,7 @@ from antiphon.providers.base import (
     TtsSegmentDone,
 )
 from antiphon.providers.secret import vendor_key
-from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, socket_url
+from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, pace, socket_url
 from antiphon.providers.tts.socket_voice import Dialect, SocketLimits, SocketVoice
 from antiphon.providers.tts.sockets import Lane, Message, Sockets, Wire
 
@@ -65,7 +65,7 @@ class DeepgramTts:
 
     def __init__(self, options: DeepgramTtsOptions, hints: AgentHints) -> None:
         self._options = options
-        self._wire = _Wire(options)
+        self._wire = _Wire(options, hints)
         self._sockets = Sockets(self._wire, warm=options.warm_sockets)
         self._voice = SocketVoice("deepgram", self._sockets, SocketLimits.of(options), _Turn)
 
@@ -101,7 +101,7 @@ class DeepgramTts:
 class _Wire(Wire):
     provider, confirms = "deepgram", True
 
-    def __init__(self, options: DeepgramTtsOptions) -> None:
+    def __init__(self, options: DeepgramTtsOptions, hints: AgentHints) -> None:
         url = socket_url(
             options.base_url,
             "v1/speak",
@@ -109,7 +109,7 @@ class _Wire(Wire):
                 "model": options.voice,
                 "encoding": "linear16",
                 "sample_rate": options.sample_rate_hz,
-                "speed": options.speed,
+                "speed": pace(options.speed, hints, 0.7, 1.5),
                 "mip_opt_out": options.mip_opt_out or None,
             },
         )

@@ -16,7 +16,7 @@ from pydantic import Field
 from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints, Traits, TtsEvent, TtsSegment
 from antiphon.providers.secret import vendor_key
-from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, socket_url
+from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, pace, socket_url
 from antiphon.providers.tts.socket_voice import Dialect, SocketLimits, SocketVoice
 from antiphon.providers.tts.sockets import Lane, Message, Sockets, Wire
 from antiphon.providers.tts.spelled import Spelled
@@ -90,6 +90,7 @@ class ElevenLabsTts:
 
     def __init__(self, options: ElevenLabsOptions, hints: AgentHints) -> None:
         self._options = options
+        self._speed = pace(options.speed, hints, 0.7, 1.2)
         self._wire = _Wire(options, _language(options, hints))
         self._sockets = Sockets(self._wire)
         self._voice = SocketVoice(
@@ -130,7 +131,7 @@ class ElevenLabsTts:
         return self._voice.stream(segments)
 
     def _context(self, lane: Lane) -> _Context:
-        return _Context(lane, self._options)
+        return _Context(lane, self._options, self._speed)
 
 
 def _language(options: ElevenLabsOptions, hints: AgentHints) -> str | None:
@@ -175,8 +176,9 @@ class _Wire(Wire):
 class _Context(Dialect):
     """One context: the text of a response, and whose sound is whose."""
 
-    def __init__(self, lane: Lane, options: ElevenLabsOptions) -> None:
+    def __init__(self, lane: Lane, options: ElevenLabsOptions, speed: float | None) -> None:
         self._lane, self._name, self._options = lane, lane.name, options
+        self._speed = speed
         self._begun = False
         self._spelled = Spelled(options.sample_rate_hz)
         self.over = False
@@ -192,8 +194,8 @@ class _Context(Dialect):
 
     def _first(self) -> dict[str, Any]:
         options = self._options
-        names = ("stability", "similarity_boost", "style", "use_speaker_boost", "speed")
-        asked = {name: getattr(options, name) for name in names}
+        names = ("stability", "similarity_boost", "style", "use_speaker_boost")
+        asked = {"speed": self._speed, **{name: getattr(options, name) for name in names}}
         settings = {name: value for name, value in asked.items() if value is not None}
         first: dict[str, Any] = {"context_id": self._name, "text": " "}
         if settings:

@@ -15,7 +15,7 @@ from pydantic import Field
 from antiphon.providers.base import AgentHints, Traits, TtsEvent, TtsSegment
 from antiphon.providers.secret import vendor_key
 from antiphon.providers.tts.http_voice import HttpLimits, HttpVoice
-from antiphon.providers.tts.options import CloudVoiceOptions, note_consent
+from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, pace
 
 URL = "https://api.openai.com/v1"
 MAX_CHARS = 4096
@@ -56,6 +56,7 @@ class OpenAiTts:
 
     def __init__(self, options: OpenAiTtsOptions, hints: AgentHints) -> None:
         self._options = options
+        self._speed = pace(options.speed, hints, 0.25, 4.0)
         limits = HttpLimits(options.connect_ms, options.first_audio_ms, options.idle_ms)
         self._voice = HttpVoice("openai", options.base_url, limits, self._build)
 
@@ -98,6 +99,6 @@ class OpenAiTts:
         }
         if options.instructions is not None:
             body["instructions"] = options.instructions
-        if options.speed is not None:
-            body["speed"] = options.speed
+        if self._speed is not None:
+            body["speed"] = self._speed
         return client.build_request("POST", "audio/speech", json=body)

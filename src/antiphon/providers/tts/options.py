@@ -9,10 +9,13 @@ from urllib.parse import urlencode
 
 from pydantic import Field, model_validator
 
-from antiphon.providers.base import ProviderOptions
+from antiphon.providers.base import AgentHints, ProviderOptions
 from antiphon.providers.secret import Secret
 
 _log = logging.getLogger("antiphon.tts")
+
+USUAL_RATE = 150
+"""Words a minute that a voice is taken to speak when nothing is asked for."""
 
 
 class VoiceOptions(ProviderOptions):
@@ -64,6 +67,14 @@ def note_consent(provider: str, voice: str, options: VoiceOptions) -> None:
 def speakable(text: str) -> bool:
     """Whether there is anything to say: vendors refuse, or say strange things for, marks alone."""
     return any(letter.isalnum() for letter in text)
+
+
+def pace(speed: float | None, hints: AgentHints, low: float, high: float) -> float | None:
+    """How fast to speak, 1.0 being as usual, within what the vendor takes: the agent's rate and the
+    voice's `speed` together; None when neither was asked for."""
+    if speed is None and hints.rate == USUAL_RATE:
+        return None
+    return round(min(high, max(low, (speed or 1.0) * hints.rate / USUAL_RATE)), 2)
 
 
 def socket_url(base_url: str, path: str, query: Mapping[str, object]) -> str:

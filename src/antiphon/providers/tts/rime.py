@@ -55,7 +55,10 @@ class RimeOptions(CloudVoiceOptions):
         "absent.",
     )
     speed_alpha: float | None = Field(
-        default=None, ge=0.25, le=4.0, description="Below 1.0 is faster with `mist` models."
+        default=None,
+        ge=0.25,
+        le=4.0,
+        description="Rime's `speedAlpha`; below 1.0 is faster with `mistv2`.",
     )
     warm_sockets: int = Field(
         default=2, ge=1, le=16, description="Free sockets kept open; each speaks for one call."
