@@ -11,9 +11,12 @@ import pytest
 
 from antiphon.providers.base import AgentHints, Llm, Stt, Tts, TurnDetector, Vad
 from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.assemblyai import AssemblyAiStreaming
 from tests.fakes.azure_speech import AzureSpeech
 from tests.fakes.cartesia import FakeCartesia
+from tests.fakes.deepgram_stt import DeepgramListen
 from tests.fakes.deepgram_tts import FakeDeepgramTts
+from tests.fakes.elevenlabs_stt import Scribe
 from tests.fakes.elevenlabs_tts import FakeElevenLabsTts
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.google_speech import GoogleSpeech
@@ -23,6 +26,7 @@ from tests.fakes.openai_stt import OpenAiTranscription
 from tests.fakes.openai_tts import FakeOpenAiTts
 from tests.fakes.piper import FakePiper
 from tests.fakes.rime import FakeRime
+from tests.fakes.speechmatics import SpeechmaticsRealtime
 from tests.fakes.whisper_cpp import WhisperCpp
 from tests.fakes.wyoming import one_second_voice
 from tests.fakes.xtts import FakeXtts
@@ -119,6 +123,18 @@ STTS += [
         fake=GoogleSpeech,
     ),
     Candidate("antiphon.providers.stt.azure:AzureStt", {"base_url": NOBODY}, fake=AzureSpeech),
+]
+STTS += [
+    Candidate(
+        f"antiphon.providers.stt.{name}", {"base_url": NOBODY, "final_ms": 150}, fake=listening
+    )
+    for name, listening in (
+        ("assemblyai:AssemblyAiStt", AssemblyAiStreaming),
+        ("deepgram:DeepgramStt", DeepgramListen),
+        ("deepgram_flux:FluxStt", DeepgramListen),
+        ("elevenlabs:ElevenLabsStt", Scribe),
+        ("speechmatics:SpeechmaticsStt", SpeechmaticsRealtime),
+    )
 ]
 TTSS += [
     Candidate(
