@@ -8,11 +8,9 @@ import sys
 from collections.abc import Iterable
 from contextlib import aclosing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import sherpa_onnx
 
 from antiphon.errors import UserFacingError
 from antiphon.providers.base import AgentHints, EndOfTurn, FinalText, PartialText, SttEvent
@@ -21,7 +19,7 @@ from antiphon.providers.stt.sherpa_onnx import SherpaOptions, SherpaStt, _Decode
 from antiphon.types import Word
 from tests.support.loudness import NO, QUIET, YES, sound
 from tests.support.stt_talk import failure, read_final
-from tests.support.tiny_sherpa import make_ctc, sentencepiece
+from tests.support.tiny_sherpa import make_ctc, make_transducer, sentencepiece
 
 
 @pytest.fixture(scope="module")
@@ -110,43 +108,6 @@ async def test_capitals(model: Path, tmp_path: Path) -> None:
     assert (await talk(await started(mixed), sound((YES, 20))))[0].text == "Yes"
 
 
-class Transducer:
-    """Notes what it was made with; its streams and results are those of a CTC model."""
-
-    def __init__(self, model: Path) -> None:
-        self.model, self.made = model, dict[str, Any]()
-
-    def __call__(self, **options: Any) -> Any:
-        self.made = options
-        if path := options.get("bpe_vocab"):
-            self.made["path"] = Path(path)
-            self.made["pieces"] = Path(path).read_text()
-        real = sherpa_onnx.OnlineRecognizer.from_nemo_ctc(
-            tokens=str(self.model / "tokens.txt"), model=str(self.model / "nemo.onnx")
-        )
-        return SimpleNamespace(
-            create_stream=lambda words="": self.made.update(words=words) or real.create_stream(),
-            is_ready=real.is_ready,
-            decode_stream=real.decode_stream,
-            is_endpoint=real.is_endpoint,
-            reset=real.reset,
-            get_result_all=self._sure(real),
-        )
-
-    def _sure(self, real: Any) -> Any:
-        def get(stream: Any) -> Any:
-            got = real.get_result_all(stream)
-            return SimpleNamespace(
-                text=got.text,
-                tokens=got.tokens,
-                timestamps=got.timestamps,
-                start_time=got.start_time,
-                ys_probs=[-0.5] * len(got.tokens),
-            )
-
-        return get
-
-
 def transducer_files(model: Path, folder: Path) -> Path:
     folder.mkdir()
     for name in ("encoder.int8.onnx", "encoder.onnx", "decoder.onnx", "joiner.onnx"):
@@ -156,26 +117,23 @@ def transducer_files(model: Path, folder: Path) -> Path:
 
 
 async def test_a_transducer_listens_for_the_agents_words(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder, stand_in = transducer_files(model, tmp_path / "zipformer"), Transducer(model)
-    monkeypatch.setattr(sherpa_onnx.OnlineRecognizer, "from_transducer", stand_in)
-    hints = AgentHints(vocabulary=("Ximena", "A/B test"))
-    stt = await started(folder, hints)
-    assert "not boosted" in caplog.text
-    assert "bpe_vocab" not in stand_in.made
-    assert stand_in.made["encoder"].endswith("encoder.int8.onnx")
-    await stt.aclose()
-    (folder / "bpe.model").write_bytes(sentencepiece({"▁YES": -1.5, "▁NO": -2}))
-    stt = await started(folder, hints, hotwords_score=2.5)
-    final, _ = await talk(stt, sound((YES, 20)))
+    folder = make_transducer(tmp_path / "zipformer", prefers_yes=3)
+    frames = [*sound((QUIET, 10), (YES, 20), (QUIET, 20))]
+    hints = AgentHints(vocabulary=("A/B", "no"))
+    for told, heard in ((AgentHints(), "yes"), (hints, "no")):
+        final, before = await talk(await started(folder, told, hotwords_score=5), frames)
+        assert final.text == heard
+        assert before == [PartialText(1, heard)]
+        assert final.words[0].start_ms == pytest.approx(200, abs=40)
+        assert 0 < final.confidence < 1
+    assert caplog.text.count("cannot spell") == 1
+    assert not capfd.readouterr().err
+    (folder / "bpe.model").unlink()
+    final, _ = await talk(await started(folder, hints, hotwords_score=5), frames)
     assert final.text == "yes"
-    assert final.confidence == pytest.approx(0.607, abs=0.01)
-    made = stand_in.made
-    assert made["words"] == "XIMENA/A B TEST"
-    assert (made["decoding_method"], made["hotwords_score"]) == ("modified_beam_search", 2.5)
-    assert made["pieces"] == "▁YES\t-1.5\n▁NO\t-2\n"
-    assert not made["path"].exists()
+    assert "not boosted" in caplog.text
 
 
 def test_words_of_pieces() -> None:
@@ -187,6 +145,8 @@ def test_words_of_pieces() -> None:
 
 def test_pieces_of_a_vocabulary(tmp_path: Path) -> None:
     assert vocabulary(tmp_path) is None
+    (tmp_path / "bpe.model").write_bytes(sentencepiece({"▁YES": -1.5, "▁NO": -2}))
+    assert vocabulary(tmp_path) == "▁YES\t-1.5\n▁NO\t-2\n"
     whole = sentencepiece({"a": -1})
     for damaged in (whole[:-2], b"\x0a\xff", b"\x0b\x01"):
         (tmp_path / "bpe.model").write_bytes(damaged)
@@ -198,7 +158,11 @@ def test_pieces_of_a_vocabulary(tmp_path: Path) -> None:
 
 def test_kinds_of_models(model: Path, tmp_path: Path) -> None:
     assert look(model, None).kind == "nemo-ctc"
-    assert look(transducer_files(model, tmp_path / "t"), None).kind == "transducer"
+    files = look(transducer_files(model, tmp_path / "t"), None)
+    assert files.kind == "transducer"
+    assert [Path(path).name for path in files.parts.values()] == [
+        *("encoder.int8.onnx", "decoder.onnx", "joiner.onnx"),
+    ]
     for names, word, kind in (
         (("encoder.onnx", "decoder.onnx"), b"lfr_window_size", "paraformer"),
         (("ctc-epoch-20.onnx",), b"decode_chunk_len", "zipformer2-ctc"),

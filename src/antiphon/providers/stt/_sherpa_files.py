@@ -35,13 +35,19 @@ _BLANKS = {"<blk>", "<eps>", "<blank>"}
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """`parts` are the model's files by the names that sherpa-onnx gives them. `shouts`: its tokens
-    have capital letters only."""
+    """`parts` are the model's files by the names that sherpa-onnx gives them. `letters`: what its
+    tokens are made of."""
 
     kind: Kind
     parts: dict[str, str]
     tokens: str
-    shouts: bool
+    letters: frozenset[str]
+
+    @property
+    def shouts(self) -> bool:
+        """There are capital letters only."""
+        upper, lower = (any(map(is_, self.letters)) for is_ in (str.isupper, str.islower))
+        return upper and not lower
 
 
 def look(folder: Path, kind: Kind | None) -> Files:
@@ -65,9 +71,8 @@ def look(folder: Path, kind: Kind | None) -> Files:
     symbols = {line.rpartition(" ")[0] for line in text.splitlines()}
     if kind.endswith("ctc") and not symbols & _BLANKS:
         raise UserFacingError(f"{tokens} has no blank (one of {', '.join(sorted(_BLANKS))})")
-    letters = {letter for one in symbols if not one.startswith("<") for letter in one}
-    shouts = any(one.isupper() for one in letters) and not any(one.islower() for one in letters)
-    return Files(kind, {name: str(path) for name, path in parts.items()}, str(tokens), shouts)
+    letters = frozenset(x for one in symbols if not one.startswith("<") for x in one)
+    return Files(kind, {name: str(path) for name, path in parts.items()}, str(tokens), letters)
 
 
 def vocabulary(folder: Path) -> str | None:

@@ -133,8 +133,15 @@ class SherpaStt:
         if vocabulary(folder) is None:
             _log.warning("sherpa-onnx: no bpe.model beside the model, so words are not boosted")
             return ""
-        words = (word.replace("/", " ").strip() for word in self._vocabulary)
-        return "/".join(word.upper() if files.shouts else word for word in words if word)
+        words = [word.upper() if files.shouts else word for word in self._vocabulary]
+        # It would complain about each of the others in every call.
+        spelled = [word for word in words if files.letters.issuperset(word.replace(" ", ""))]
+        if len(spelled) < len(words):
+            extra = {"left_out": len(words) - len(spelled)}
+            _log.warning(
+                "sherpa-onnx: words that the model cannot spell are not boosted", extra=extra
+            )
+        return "/".join(word for word in spelled if word.strip() and "/" not in word)
 
     def _boosting(self, factory: Any, folder: Path, words: str, **arguments: Any) -> Any:
         with tempfile.TemporaryDirectory(prefix="antiphon-") as place:
