@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from antiphon.agent.load import load_agent
 from antiphon.errors import ProviderError
 from antiphon.providers import registry
-from antiphon.providers.base import AgentHints, LlmEvent, LlmRequest, TextDelta, Usage
+from antiphon.providers.base import AgentHints, FlowReply, LlmEvent, LlmRequest, TextDelta, Usage
 from antiphon.providers.llm._router_options import RouterOptions
 from antiphon.providers.llm.router import ASK, SAID, RouterLlm
 from antiphon.types import Message, ToolCall, ToolSpec
@@ -209,6 +209,20 @@ async def test_a_failing_fast_model_is_an_error() -> None:
 def test_options_that_are_wrong(options: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         RouterOptions.model_validate(options)
+
+
+async def test_the_flow_may_be_the_fast_one() -> None:
+    class Brain:
+        def reply(self, messages: Any) -> FlowReply:
+            return FlowReply("We open at nine.")
+
+    async with openai_server(Answer("Light scatters.")) as big:
+        made = {"fast": "flow", "large": choice(big, "big"), "rules": [{"words": ["sky"]}]}
+        llm = RouterLlm(RouterOptions.model_validate(made), AgentHints(brain=Brain()))
+        await llm.start()
+        assert text_of(await ask(llm)) == "We open at nine."
+        assert text_of(await ask(llm, HARD)) == f"{BRIDGE} Light scatters."
+        await llm.aclose()
 
 
 def test_in_an_agent_with_keys_from_the_environment(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from antiphon.errors import UserFacingError
 from antiphon.providers import registry
@@ -27,19 +27,26 @@ class RoutedModel(ProviderOptions):
         return {"provider": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _can_be_made(self) -> RoutedModel:
+    def _options_are_right(self) -> RoutedModel:
         try:
-            self.make(AgentHints())
+            registry.options_class("llm", self.provider).model_validate(self._given())
         except UserFacingError as error:
             raise ValueError(str(error)) from None
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}"
+                for one in error.errors(include_url=False, include_input=False)
+            )
+            raise ValueError(f"llm `{self.provider}`: {wrong}") from None
         return self
 
     def make(self, hints: AgentHints) -> Llm:
         """Construct it; raises like `registry.make`."""
-        options = dict(self.model_extra or {})
-        if self.api_key is not None:
-            options["api_key"] = self.api_key
-        return registry.make("llm", self.provider, options, hints)
+        return registry.make("llm", self.provider, self._given(), hints)
+
+    def _given(self) -> dict[str, Any]:
+        key = {"api_key": self.api_key} if self.api_key is not None else {}
+        return {**(self.model_extra or {}), **key}
 
 
 class Rule(ProviderOptions):

@@ -25,7 +25,7 @@ class GroqOptions(ChatOptions):
 
 
 class GroqLlm(ChatLlm):
-    """Groq: open models, with the first words after a few tens of milliseconds."""
+    """Groq: open models on its own processors."""
 
     Options, name, traits = GroqOptions, "groq", Traits("cloud", "GROQ_API_KEY", CAN)
 
