@@ -31,6 +31,7 @@ MAX_KEYWORDS = 1000
 CHUNK_MS = 40
 MAX_SESSION_MS = 47 * 3_600_000
 QUIET_MS = 500
+_SLACK_MS = 250
 LULL_MS = 2000
 """Each piece of audio is acknowledged."""
 FINAL_CODES = frozenset({1003, 4001, 4003, 4004})
@@ -65,9 +66,7 @@ class SpeechmaticsOptions(CloudSttOptions):
     extra_config: dict[str, Any] = Field(
         default={}, description="Further parts of the transcription's configuration."
     )
-    extra_query: dict[str, str] = Field(
-        default={}, description="Further parameters of the address."
-    )
+    extra_query: dict[str, str] = Field(default={}, description="Parameters of the address.")
 
     @field_validator("base_url")
     @classmethod
@@ -174,7 +173,7 @@ class SpeechmaticsWire:
     def __init__(self, *, signals: bool) -> None:
         self._signals = signals
         self._chunks = self._sent_ms = 0
-        self._asked = 0  # flushes that are not answered
+        self._asked_ms: int | None = None  # how much was sent before the newest flush
         self._said = False  # something, since the last end of an utterance
 
     def audio(self, pcm: bytes) -> Sequence[Frame]:
@@ -183,7 +182,7 @@ class SpeechmaticsWire:
         return [pcm]
 
     def flush(self) -> Sequence[Frame] | None:
-        self._asked += 1
+        self._asked_ms = self._sent_ms
         at_s = self._sent_ms / 1000
         return [json.dumps({"message": "ForceEndOfUtterance", "timestamp": at_s})]
 
@@ -199,19 +198,22 @@ class SpeechmaticsWire:
         if kind == "Error":
             raise _refusal(message)
         if kind == "EndOfUtterance":
-            return self._end()
+            return self._end(message)
         if kind not in ("AddPartialTranscript", "AddTranscript"):
             return ()
         piece = _piece(message, kind == "AddTranscript")
         self._said = self._said or (piece.final and bool(piece.text.strip()))
         return [piece]
 
-    def _end(self) -> Sequence[Told]:
+    def _end(self, message: dict[str, Any]) -> Sequence[Told]:
         said, self._said = self._said, False
-        if self._asked:
-            self._asked -= 1
+        if not self._signals or message.get("forced") is True:
             return [Flushed()]
-        return [Signal("final")] if self._signals and said else ()
+        # It may be the end that was forced, or one that silence made just before.
+        reach_ms = in_ms(message["metadata"]["end_time"]) + _SLACK_MS
+        if self._asked_ms is not None and reach_ms >= self._asked_ms:
+            self._asked_ms, said = None, False
+        return [Flushed(reach_ms), Signal("final")] if said else [Flushed(reach_ms)]
 
 
 def _piece(message: dict[str, Any], final: bool) -> Piece:
