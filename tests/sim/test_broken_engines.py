@@ -424,7 +424,12 @@ def test_a_fallback_llm_that_is_never_tried_is_caught() -> None:
         assert isinstance(command, c.StartGeneration)
         return [replace(command, attempt=0)]
 
-    assert caught(changed(c.StartGeneration, same)) == "6 an honest failure"
+    # The first one may also be one that costs too much, or that is known to be broken.
+    assert caught(changed(c.StartGeneration, same)) in (
+        "6 an honest failure",
+        "commands are in order",
+        "spending stops",
+    )
 
 
 # ---- the process dies ----------------------------------------------------------------------

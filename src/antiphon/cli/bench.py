@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from antiphon import __version__
+from antiphon.cli.bench_load import load
 from antiphon.cli.bench_turns import turns
 from antiphon.errors import UserFacingError
 
@@ -90,6 +91,7 @@ ROWS = (
 
 bench = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 bench.command("turns")(turns)
+bench.command("load")(load)
 
 
 @bench.command("core")

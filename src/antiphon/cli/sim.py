@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from array import array
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from antiphon.errors import UserFacingError
 from antiphon.sim.faults import FAULT_NAMES, parse_faults
+from antiphon.sim.outage import run_outage
+from antiphon.sim.promise import Broken
 from antiphon.sim.replay import write_trace
 from antiphon.sim.run import Outcome, Stats, run_many, run_world
 from antiphon.sim.script import script_lines
@@ -45,6 +49,15 @@ def sim(
             "--shrink", help="Seconds to spend on making a broken conversation small.", min=0
         ),
     ] = 30,
+    outage: Annotated[
+        float | None,
+        typer.Option(
+            help="Instead: every provider fails this share of requests, and stalls at as many; "
+            "tells how soon callers heard something after each of --seeds turns.",
+            min=0,
+            max=1,
+        ),
+    ] = None,
 ) -> None:
     """Simulate conversations with all sorts of callers and faults, and check every promise.
 
@@ -53,6 +66,9 @@ def sim(
     promise, printed as a readable script, and its trace is written for `antiphon replay`.
     Ctrl-C stops it and tells what there was so far.
     """
+    if outage is not None:
+        _outage(seeds, outage, start)
+        return
     try:
         names = parse_faults(faults)
     except ValueError as error:
@@ -71,6 +87,27 @@ def sim(
         print(f"seed {outcome.seed}: {outcome.violation}")
     print(f"{len(broken)} of {total.worlds} conversations broke a promise.", file=sys.stderr)
     raise typer.Exit(1)
+
+
+def _outage(turns: int, rate: float, start: int) -> None:
+    late, delays, kinds = 0, array("i"), Counter[str]()
+    try:
+        for heard in run_outage(turns, rate, start):
+            kinds[heard.what] += 1
+            if heard.after_ms is not None:
+                delays.append(heard.after_ms)
+            if not heard.in_time:
+                late += 1
+                after = "nothing" if heard.after_ms is None else f"{heard.after_ms} ms"
+                print(f"seed {heard.seed}: {after} ({heard.what})", file=sys.stderr)
+    except Broken as broken:
+        raise UserFacingError(f"a promise broke: {broken}") from broken
+    ordered, count = sorted(delays), kinds.total()
+    p50, p99 = (ordered[min(len(ordered) - 1, int(len(ordered) * q))] for q in (0.5, 0.99))
+    print(f"{count:,} turns: {100 * (1 - late / count):.3f} % heard something within 3 s")
+    print(f"p50 {p50} ms, p99 {p99} ms, longest {ordered[-1]} ms")
+    print("first heard: " + ", ".join(f"{k} {n:,}" for k, n in kinds.most_common()))
+    raise typer.Exit(1 if late > count // 10_000 else 0)
 
 
 def _run(

@@ -299,6 +299,7 @@ class AgentTurn:
 
     def _start(self, response: Response) -> None:
         response.begin_step(self._floor.now_ms)
+        self._llm = self._floor.health.best("llm", self._llm, self._floor.setup.llms)
         self._asked = self._llm
         self._floor.out.append(StartGeneration(response.response_id, self._llm))
 

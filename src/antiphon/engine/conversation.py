@@ -64,6 +64,7 @@ class Conversation:
             e.CallEnded: self._on_call_ended,
             e.DeadlineReached: lambda event: None,
             e.BudgetReached: Budget(floor, agent).on_reached,
+            e.ProviderChanged: floor.health.on_changed,
             e.UserSpeechStarted: caller.on_speech_started,
             e.UserSpeechStopped: caller.on_speech_stopped,
             e.SpeechMeasured: caller.on_measured,

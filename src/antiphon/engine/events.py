@@ -54,6 +54,16 @@ class BudgetReached(Event):
     scope: str
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderChanged(Event):
+    """A provider that the agent has is known not to work, or works again. `kind`: `llm` or `tts`;
+    `number` as in StartGeneration.attempt and SynthesizeText.voice."""
+
+    kind: str
+    number: int
+    works: bool
+
+
 # ---- the caller ----------------------------------------------------------------------------
 
 

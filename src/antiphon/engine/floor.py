@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from antiphon.engine.commands import Command
+from antiphon.engine.health import Health
 from antiphon.engine.history import History
 from antiphon.engine.language import language_of
 from antiphon.engine.overlap import Overlap
@@ -36,6 +37,7 @@ class Floor:
         "echo",
         "ended",
         "ending",
+        "health",
         "history",
         "idle_from_ms",
         "language",
@@ -79,6 +81,7 @@ class Floor:
         self.prepared: Response | None = None  # for a turn that may be over; never heard as such
         self.overlap = Overlap.NONE
         self.last_joint: tuple[Phase, ResponseState | None, Overlap] | None = None
+        self.health = Health()
         self.history = History()
         self.answered_text = ""  # words of the turn that was committed last
         self.answered_end_ms = 0  # its last sound

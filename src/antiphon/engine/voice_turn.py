@@ -71,7 +71,9 @@ class VoiceTurn:
     ) -> Response:
         """A new response, for the voice that is in use."""
         response = Response(response_id, turn_id, self._floor.now_ms, speech_end_ms, self.pace)
-        response.voice, response.manner = self._voice, manner
+        voices = self._floor.setup.voices
+        response.voice = self._floor.health.best("tts", self._voice, voices)
+        response.manner = manner
         return response
 
     def on_audio(self, event: e.AudioSynthesized) -> None:
@@ -102,7 +104,7 @@ class VoiceTurn:
         self._failures += 1
         rest, ending = response.unheard(), response.end_call_reason
         self.stop("voice", status="failed")
-        self._voice = (self._voice + 1) % floor.setup.voices
+        self._voice = (response.voice + 1) % floor.setup.voices
         if self._failures <= max(1, floor.setup.voices):
             self.owe(rest, ending, response)
         elif floor.setup.recorded and response.voice < floor.setup.voices:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -41,6 +41,8 @@ class Providers:
     voices: tuple[Tts, ...]
     detector: TurnDetector | None = None
     realtime: Realtime | None = None
+    breakers: Mapping[str, Breakers] = field(default_factory=dict)
+    """Of `llm` and `tts`."""
 
     async def stop(self) -> None:
         """Release them all; one that hangs is left behind."""
@@ -82,7 +84,8 @@ async def start_providers(agent: LoadedAgent, metrics: Metrics = METRICS) -> Pro
         return registry.make(kind, choice.provider, choice.options, agent.hints)
 
     detector = config.turn_detector
-    voices = _guarded_voices(config, make)
+    voices, tts_breakers = _guarded_voices(config, make)
+    llms, llm_breakers = _guarded_llms(config, make)
     recorded = RecordedVoice(
         config.phrases.voice_gone,
         voices,
@@ -92,10 +95,11 @@ async def start_providers(agent: LoadedAgent, metrics: Metrics = METRICS) -> Pro
     providers = Providers(
         vad=make("vad", config.vad),
         stt=_one_stt(config, make, metrics),
-        llms=_guarded_llms(config, make),
+        llms=llms,
         voices=(*voices, recorded),
         detector=None if detector is None else make("turn", detector),
         realtime=None if config.realtime is None else make("realtime", config.realtime),
+        breakers={"llm": llm_breakers, "tts": tts_breakers},
     )
     # Here rather than at the first call's first sentence.
     prepare(config.language)
@@ -108,17 +112,17 @@ async def start_providers(agent: LoadedAgent, metrics: Metrics = METRICS) -> Pro
 Make = Callable[[registry.Kind, ProviderChoice], Any]
 
 
-def _guarded_voices(config: AgentConfig, make: Make) -> tuple[Tts, ...]:
+def _guarded_voices(config: AgentConfig, make: Make) -> tuple[tuple[Tts, ...], Breakers]:
     made: tuple[Tts, ...] = tuple(make("tts", one) for one in config.voices)
     group = _breakers("tts", config.voices, config, [partial(probe_tts, one) for one in made])
-    return tuple(GuardedTts(one, number, group) for number, one in enumerate(made))
+    return tuple(GuardedTts(one, number, group) for number, one in enumerate(made)), group
 
 
-def _guarded_llms(config: AgentConfig, make: Make) -> tuple[Llm, ...]:
+def _guarded_llms(config: AgentConfig, make: Make) -> tuple[tuple[Llm, ...], Breakers]:
     made: tuple[Llm, ...] = tuple(make("llm", one) for one in config.brains)
     group = _breakers("llm", config.brains, config, [partial(probe_llm, one) for one in made])
     hedge_ms = config.fallback.hedge_ms
-    return tuple(GuardedLlm(made, number, group, hedge_ms) for number in range(len(made)))
+    return tuple(GuardedLlm(made, number, group, hedge_ms) for number in range(len(made))), group
 
 
 def _one_stt(config: AgentConfig, make: Make, metrics: Metrics) -> Stt:

@@ -26,6 +26,7 @@ from antiphon.observe.metrics import Metrics
 from antiphon.providers.base import SttStream
 from antiphon.session import notices
 from antiphon.session.clock import Clock
+from antiphon.session.health import HealthWatch
 from antiphon.session.listener import Listener
 from antiphon.session.predictor import Predictor
 from antiphon.session.providers import Providers
@@ -70,8 +71,7 @@ class Session:
         self._system = system_message(agent.config)
         self._events: deque[e.Event] = deque()
         self._handling = False
-        self._introduced = False
-        self._open = False
+        self._introduced = self._open = False
         self._tasks: set[asyncio.Task[None]] = set()
         used = None if spending is None else spending.generated
         self._thinker = Thinker(
@@ -92,6 +92,7 @@ class Session:
             self._post,
             self._spawn,
         )
+        self._health = HealthWatch(providers, clock.now_ms, self._post)
         self._voice = self._make_voice()
         self._perform: dict[type[c.Command], Callable[[Any], None]] = {
             c.BeginUtterance: self._begin_utterance,
@@ -219,11 +220,13 @@ class Session:
             self._open = True
             self._introduce()
             self._post(e.CallStarted(self._clock.now_ms()))
+            self._health.begin()
             if self._call.has_audio and self._stt is None:
                 self._post(e.TranscriptionFailed(self._clock.now_ms(), self._stt_problem))
 
     async def _close(self) -> None:
         self._clock.wake_at(None, self._on_deadline)
+        self._health.close()
         self._post(e.CallEnded(self._clock.now_ms(), self.ended_reason))
         for task in self._tasks:
             task.cancel()

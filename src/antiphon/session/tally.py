@@ -149,8 +149,8 @@ class Tally:
         config = self._config
         named = {
             "stt": config.recognisers[-1:],
-            "llm": config.brains[self._llm :],
-            "tts": config.voices[self._voice :],
+            "llm": (*config.realtimes, *config.brains)[self._llm :],
+            "tts": (*config.realtimes, *config.voices)[self._voice :],
         }
         provider = named[kind][0].provider if named[kind] else "recorded"
         self._metrics.provider_failed(kind, provider)

@@ -61,12 +61,15 @@ class Llm:
         "_rng",
         "_with_tools",
         "_world",
+        "error_chance",
         "excused",
         "finished",
+        "stall_chance",
     )
 
     def __init__(self, world: World, rng: Random) -> None:
         self._world, self._rng = world, rng
+        self.error_chance, self.stall_chance = world.faults.errors, world.faults.stalls
         self._current: _Generation | None = None
         self._calls = 0
         self._replies = 0
@@ -145,7 +148,7 @@ class Llm:
         events = self._events(response_id)
         # A stall or an error comes before the first event or after some.
         trouble_at = between(rng, 0, 4)
-        stalls, fails = rng.random() < faults.stalls, rng.random() < faults.errors
+        stalls, fails = rng.random() < self.stall_chance, rng.random() < self.error_chance
         if stalls or fails:
             self.excused.add(response_id)
         delay_ms = first_ms

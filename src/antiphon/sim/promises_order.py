@@ -22,9 +22,10 @@ _LAG_MS = 100
 class _Voiced:
     """What was asked for a response."""
 
-    __slots__ = ("ended", "played", "prepared", "segments")
+    __slots__ = ("down", "ended", "played", "prepared", "segments")
 
-    def __init__(self, *, prepared: bool) -> None:
+    def __init__(self, *, prepared: bool, down: frozenset[int]) -> None:
+        self.down = down  # voices that were known to be broken
         self.segments = 0
         self.ended = self.played = False
         self.prepared = prepared
@@ -32,10 +33,11 @@ class _Voiced:
 
 class CommandsAreInOrder(Promise):
     """No command for a response that is unknown or over; segments are numbered from 0 without a
-    gap, none comes after the last; generations do not overlap."""
+    gap, none comes after the last; generations do not overlap; who is known to be broken is not
+    asked while somebody else is there."""
 
     name = "commands are in order"
-    __slots__ = ("_newest", "_next_utterance", "_open", "_revisions")
+    __slots__ = ("_down", "_newest", "_next_utterance", "_open", "_revisions")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -43,9 +45,11 @@ class CommandsAreInOrder(Promise):
         self._revisions: dict[int, int] = {}
         self._next_utterance = 1
         self._newest = 0  # response
+        self._down: frozenset[tuple[str, int]] = frozenset()
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
         return {
+            e.ProviderChanged: self._on_changed,
             c.ReportResponse: self._on_report,
             c.ReportSpeculation: self._on_speculation,
             c.StartGeneration: self._on_generation,
@@ -60,6 +64,10 @@ class CommandsAreInOrder(Promise):
             c.EndUtterance: self._on_end,
             c.PauseAudio: self._on_pause,
         }
+
+    def _on_changed(self, event: e.ProviderChanged) -> None:
+        one = (event.kind, event.number)
+        self._down = self._down - {one} if event.works else self._down | {one}
 
     def _response(self, command: Any) -> _Voiced:
         voiced = self._open.get(command.response_id)
@@ -90,7 +98,8 @@ class CommandsAreInOrder(Promise):
             known.prepared = prepared
         elif response_id > self._newest:
             self._newest = response_id
-            self._open[response_id] = _Voiced(prepared=prepared)
+            down = frozenset(number for kind, number in self._down if kind == "tts")
+            self._open[response_id] = _Voiced(prepared=prepared, down=down)
 
     def _over(self, response_id: int) -> None:
         del self._open[response_id]
@@ -100,8 +109,12 @@ class CommandsAreInOrder(Promise):
     def _on_generation(self, command: c.StartGeneration) -> None:
         if command.response_id > self._newest:
             self._begin(command.response_id, prepared=True)
-        if command.attempt >= self.world.setup.llms:
+        llms = self.world.setup.llms
+        if command.attempt >= llms:
             self.fail(f"LLM {command.attempt} is asked, and there is none")
+        down = {number for kind, number in self._down if kind == "llm"}
+        if command.attempt in down and len(down) < llms:
+            self.fail(f"LLM {command.attempt} is asked, and known to be broken")
         if self._response(command).ended:
             self.fail("a generation for a response whose voice was told the end")
         if self.world.llm.generating_id is not None:
@@ -118,6 +131,8 @@ class CommandsAreInOrder(Promise):
         setup = self.world.setup
         if command.voice >= setup.voices + setup.recorded:
             self.fail(f"voice {command.voice} is asked, and there is none")
+        if command.voice in voiced.down and len(voiced.down) < setup.voices:
+            self.fail(f"voice {command.voice} is asked, and known to be broken")
         if command.voice == setup.voices and command.text not in setup.phrases.voice_gone:
             self.fail(f"what was not recorded is asked for: {command.text!r}")
         voiced.segments += 1

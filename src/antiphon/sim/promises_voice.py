@@ -220,7 +220,10 @@ class FailureIsHonest(Promise):
     another LLM or voice, that one is tried next."""
 
     name = "6 an honest failure"
-    __slots__ = ("_again", "_asked", "_failed_voice", "_generated", "_sentences", "_voices")
+    __slots__ = (
+        "_again", "_asked", "_down", "_down_then",
+        "_failed_voice", "_generated", "_sentences", "_voices",
+    )  # fmt: skip
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -231,9 +234,12 @@ class FailureIsHonest(Promise):
         self._asked = (0, 0, 0)  # newest generation: response, LLM, generations finished before
         self._voices: dict[int, int] = {}  # which one speaks a response
         self._failed_voice: int | None = None
+        self._down: frozenset[tuple[str, int]] = frozenset()
+        self._down_then: dict[int, frozenset[tuple[str, int]]] = {}  # when a response began
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
         return {
+            e.ProviderChanged: self._on_changed,
             c.StartGeneration: self._on_generation,
             c.SynthesizeText: self._on_segment,
             c.ReportResponse: self._on_response,
@@ -251,17 +257,26 @@ class FailureIsHonest(Promise):
         response_id, llm = command.response_id, command.attempt
         self._generated.add(response_id)
         asked = (response_id, llm, self.world.llm.finished.get(response_id, 0))
-        if asked == self._asked and self.world.setup.llms > 1:
+        self._down_then.setdefault(response_id, self._down)
+        if asked == self._asked and _others("llm", llm, self.world.setup.llms, self._down):
             self.fail(f"LLM {llm} failed, and is asked again though there is another one")
         self._asked = asked
 
+    def _on_changed(self, event: e.ProviderChanged) -> None:
+        one = (event.kind, event.number)
+        self._down = self._down - {one} if event.works else self._down | {one}
+
     def _on_response(self, command: c.ReportResponse) -> None:
+        if command.status == "in_progress":
+            self._down_then.setdefault(command.response_id, self._down)
         if command.status == "failed" and command.reason == "voice":
             self._failed_voice = self._voices.get(command.response_id)
 
     def _on_segment(self, command: c.SynthesizeText) -> None:
         self._voices[command.response_id] = command.voice
-        if command.voice == self._failed_voice and self.world.setup.voices > 1:
+        voice, voices = command.voice, self.world.setup.voices
+        down = self._down_then.get(command.response_id, self._down)
+        if voice == self._failed_voice and _others("tts", voice, voices, down):
             self.fail(f"voice {command.voice} failed, and speaks again though there is another one")
         self._failed_voice = None
         if not command.text.startswith(self._sentences):
@@ -326,3 +341,8 @@ class ProtectedIsHeard(Promise):
             return
         if command.status != "completed" or command.heard != " ".join(self._texts):
             self.fail(f"of protected speech {self._texts} only {command.heard!r} was heard")
+
+
+def _others(kind: str, number: int, count: int, down: frozenset[tuple[str, int]]) -> bool:
+    """Whether there is another one that is not known to be broken."""
+    return any((kind, n) not in down for n in range(count) if n != number)

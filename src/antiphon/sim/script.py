@@ -16,6 +16,10 @@ _CALLER, _AGENT, _WORLD = "caller", "agent", ""
 _EVENTS: dict[type, tuple[str, Callable[[Any], str]]] = {
     e.CallStarted: (_WORLD, lambda x: "the call begins"),
     e.CallEnded: (_WORLD, lambda x: f"the call ends: {x.reason}"),
+    e.ProviderChanged: (
+        _WORLD,
+        lambda x: f"{x.kind} {x.number} is " + ("back" if x.works else "known to be broken"),
+    ),
     e.BudgetReached: (_WORLD, lambda x: f"the {x.scope}'s budget: {x.level}"),
     e.UserSpeechStarted: (_CALLER, lambda x: f"speaks, since {x.speech_at_ms / 1000:.3f}"),
     e.UserSpeechStopped: (_CALLER, lambda x: f"is silent, since {x.speech_at_ms / 1000:.3f}"),

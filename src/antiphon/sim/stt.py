@@ -39,11 +39,14 @@ class Stt:
         "_signals",
         "_stalled",
         "_world",
+        "error_chance",
         "open",
+        "stall_chance",
     )
 
     def __init__(self, world: World, rng: Random) -> None:
         self._world, self._rng = world, rng
+        self.error_chance, self.stall_chance = world.faults.errors * 0.1, world.faults.stalls * 0.5
         self._lag_ms = between(rng, 120, 400)
         self._latency = STT_FINAL[between(rng, 0, len(STT_FINAL) - 1)]
         self._graded = rng.random() < 0.5
@@ -70,13 +73,13 @@ class Stt:
         if self._failed or self._stalled:
             return
         another_ms = 0
-        if rng.random() < world.faults.errors * 0.1:
+        if rng.random() < self.error_chance:
             if not self._has_another():
                 self._failed = True
                 world.after(between(rng, 10, 500), self._fail, "")
                 return
             another_ms = between(rng, 100, 400)
-        elif rng.random() < world.faults.stalls * 0.5:
+        elif rng.random() < self.stall_chance:
             if not self._has_another():
                 self._stalled = rng.random() < 0.3  # for good, or only this once
                 return

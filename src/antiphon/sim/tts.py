@@ -57,10 +57,13 @@ class Tts:
         "_troubled_ms",
         "_world",
         "doubted",
+        "error_chance",
+        "stall_chance",
     )
 
     def __init__(self, world: World, rng: Random) -> None:
         self._world, self._rng = world, rng
+        self.error_chance, self.stall_chance = world.faults.errors * 0.5, world.faults.stalls * 0.5
         self._ms_per_char = between(rng, 55, 75)
         self._timed = rng.random() < 0.5
         self._streams: dict[int, _Stream] = {}
@@ -162,13 +165,13 @@ class Tts:
         if rng.random() < faults.slow * 0.5:
             delay_ms *= between(rng, 2, 6)
             self._note_trouble(stream, delay_ms)
-        trouble = 0.5 * rng.random()
-        if trouble < 0.5 * faults.stalls * 0.5:
+        trouble = rng.random()
+        if trouble < self.stall_chance:
             self._note_trouble(stream, 0)
             if rng.random() < 0.5:
                 return  # nothing more of this segment, ever
             speech.done_ms = -between(rng, 1, 3)  # stalls after so many pieces
-        elif trouble > 0.5 - 0.5 * faults.errors * 0.5:
+        elif trouble > 1 - self.error_chance:
             self._note_trouble(stream, 0)
             self._world.after(delay_ms, self._fail, (response_id, stream))
             return

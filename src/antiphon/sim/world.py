@@ -22,6 +22,7 @@ from antiphon.sim.clock import Clock
 from antiphon.sim.crash import Crash
 from antiphon.sim.detector import Detector
 from antiphon.sim.faults import Faults, draw_faults
+from antiphon.sim.health import Health
 from antiphon.sim.invariants import Promises
 from antiphon.sim.llm import Llm, Tools
 from antiphon.sim.plan import Plan, between, draw_plan
@@ -41,7 +42,7 @@ HORIZON_MS = 240_000
 _AFTERWARDS_MS = 6000
 """For so long after the call stragglers may arrive."""
 _STREAMS = 16
-_SOURCES = 8
+_SOURCES = 9
 
 
 class World:
@@ -74,6 +75,7 @@ class World:
         "engine",
         "engine_ms",
         "faults",
+        "health",
         "llm",
         "now_ms",
         "player",
@@ -97,7 +99,7 @@ class World:
         plan: Plan | None = None,
         setup: Setup | None = None,
     ) -> None:
-        rngs = [Random(seed * _STREAMS + stream) for stream in range(13)]
+        rngs = [Random(seed * _STREAMS + stream) for stream in range(14)]
         self.seed = seed
         self.faults: Faults = draw_faults(rngs[0], allowed)
         self.setup = draw_setup(rngs[1]) if setup is None else setup
@@ -129,6 +131,7 @@ class World:
         self.player = Player(self, rngs[10])
         self.crash = Crash(self, rngs[11])
         self.purse = Purse(self, rngs[12])
+        self.health = Health(self, rngs[13])
         self.promises = Promises(self)
         self._carry_out = self._tell_members(self.promises.table)
 
@@ -221,7 +224,7 @@ class World:
         self.promises.crashed()
         self.send = self._send_nowhere
         self._deadline_ms = None
-        stays = (self.caller, self.clock, self.crash, self.promises, self.purse)
+        stays = (self.caller, self.clock, self.crash, self.promises, self.purse, self.health)
         queue = [item for item in self._queue if getattr(item[2], "__self__", None) in stays]
         queue += [item for item in self._queue if item[2] == self.hang_up]
         heapq.heapify(queue)

@@ -46,14 +46,15 @@ async def ask(llm: GuardedLlm) -> list[LlmEvent]:
     return [event async for event in llm.stream(REQUEST)]
 
 
-async def test_what_is_known_to_be_broken_is_not_asked() -> None:
-    first, second, group = Brain("a", fails=9), Brain("b"), breakers(2)
-    llm = guard(first, second, group=group)
-    with pytest.raises(ProviderError, match="busy"):
-        await ask(llm)
-    with pytest.raises(ProviderError, match="being probed"):
-        await ask(llm)
-    assert first.asked == 1
+async def test_failures_are_counted_and_an_answer_ends_the_count() -> None:
+    first, group = Brain("a", fails=2), breakers(2, failures=2)
+    llm = guard(first, Brain("b"), group=group)
+    for lost in ((), (0,)):
+        with pytest.raises(ProviderError, match="busy"):
+            await ask(llm)
+        assert group.lost() == lost
+    await ask(llm)
+    assert group.lost() == ()
     await group.aclose()
 
 

@@ -35,13 +35,16 @@ async def test_a_voice_is_passed_through_with_all_that_is_known_of_it() -> None:
     await tts.aclose()
 
 
-async def test_a_voice_that_failed_is_not_asked() -> None:
+async def test_a_voice_that_fails_is_counted_out() -> None:
     group = breakers(2)
+    told: list[tuple[int, bool]] = []
+    group.watchers.add(lambda number, works: told.append((number, works)))
     tts = GuardedTts(voice(fail_chance=1), 0, group)
     with pytest.raises(ProviderError, match="as scripted"):
         await speak(tts)
-    with pytest.raises(ProviderError, match="being probed"):
-        await speak(tts)
+    assert (group.lost(), told) == ((0,), [(0, False)])
+    group[0].succeeded()
+    assert (group.lost(), told[1:]) == ((), [(0, True)])
     await group.aclose()
 
 

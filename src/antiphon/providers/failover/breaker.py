@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from antiphon.errors import ProviderError
 
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 ALONE = 0
 """Failures that open the breaker of a provider that has nobody to step in: it never opens."""
+Watcher = Callable[[int, bool], None]
+
 PROBE_AFTER_S = 5.0
 LONGEST_S = 60.0
 PROBE_DEADLINE_S = 5.0
@@ -40,6 +43,7 @@ class Breaker:
         first_s: float = PROBE_AFTER_S,
     ) -> None:
         self.name, self.open = name, False
+        self.on_change: Callable[[], None] = lambda: None
         self._limit, self._probe, self._first_s = failures, probe, first_s
         self._failures = 0
         self._task: asyncio.Task[None] | None = None
@@ -50,6 +54,7 @@ class Breaker:
         if self.open:
             self.open = False
             log.warning("%s works again", self.name)
+            self.on_change()
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
             self._task = None
@@ -62,6 +67,7 @@ class Breaker:
         if error.retryable and self._failures < self._limit:
             return
         self.open = True
+        self.on_change()
         log.warning("%s is not asked until it answers a probe: %s", self.name, error)
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._recover(), name=f"probe {self.name}")
@@ -89,10 +95,24 @@ class Breaker:
 
 
 class Breakers:
-    """Those of an agent's providers of one kind, in the order in which they are asked."""
+    """Those of an agent's providers of one kind, in the order in which they are asked.
+
+    `watchers` are told the number of a provider that is lost or back, and whether it works.
+    """
 
     def __init__(self, breakers: Sequence[Breaker]) -> None:
         self._all = tuple(breakers)
+        self.watchers: set[Watcher] = set()
+        for number, one in enumerate(self._all):
+            one.on_change = partial(self._changed, number)
+
+    def _changed(self, number: int) -> None:
+        for tell in tuple(self.watchers):
+            tell(number, not self._all[number].open)
+
+    def lost(self) -> tuple[int, ...]:
+        """Those that are not asked now."""
+        return tuple(number for number, one in enumerate(self._all) if one.open)
 
     def __getitem__(self, number: int) -> Breaker:
         return self._all[number]

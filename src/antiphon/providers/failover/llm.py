@@ -1,8 +1,8 @@
-"""A brain among others: what is known to be broken is not asked, what is slow may be overtaken.
+"""A brain among others: its failures are counted, and where it is slow it may be overtaken.
 
-Which brain answers after a failure is the engine's decision, which also knows how long a caller can
-wait. Here a request fails at once where it would only have cost time, is made once more where there
-is nobody else, and is hedged where the agent's file says so.
+Which brain is asked, and for how long, is the engine's decision; it is told who is known to be
+broken. Here a request is made once more where there is nobody else, and is hedged where the agent's
+file says so.
 """
 
 from __future__ import annotations
@@ -56,9 +56,6 @@ class GuardedLlm:
 
     async def stream(self, request: LlmRequest) -> AsyncIterator[LlmEvent]:
         """See `Llm.stream`."""
-        if not self._breakers.usable(self._number):
-            name = self._breakers[self._number].name
-            raise ProviderError("failed lately, and is being probed", provider=name, retryable=True)
         if self._hedge_ms is None:
             source = self._watched(self._number, request)
         else:

@@ -1,6 +1,7 @@
-"""A voice among others: one that is known to be broken is not asked.
+"""A voice among others: its failures are counted.
 
-Which voice speaks after a failure, and from which word on, is the engine's decision.
+Which voice speaks, and from which word on after a failure, is the engine's decision; it is told who
+is known to be broken.
 """
 
 from __future__ import annotations
@@ -45,9 +46,6 @@ class GuardedTts:
     async def stream(self, segments: AsyncIterator[TtsSegment]) -> AsyncIterator[TtsEvent]:
         """See `Tts.stream`."""
         breaker, now = self._breakers[self._number], asyncio.get_running_loop().time
-        if not self._breakers.usable(self._number):
-            message = "failed lately, and is being probed"
-            raise ProviderError(message, provider=breaker.name, retryable=True)
         begun, answered = now(), False
         stream = cast("AsyncGenerator[TtsEvent, None]", self._inner.stream(segments))
         try:

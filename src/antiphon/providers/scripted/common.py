@@ -53,7 +53,9 @@ class Script(ProviderOptions):
     first_delay_ms: DelayOption = Delay()
     """Wait before the first result of an answer (LLM), response (TTS) or final (STT)."""
     fail_chance: float = Field(default=0.0, ge=0, le=1)
-    """Probability that a stream fails at its first result."""
+    """Probability that a stream (LLM, TTS) or an utterance (STT) fails at its first result."""
+    stall_chance: float = Field(default=0.0, ge=0, le=1)
+    """Probability that it never gives one, and does not say so."""
     fail_retryable: bool = True
     """Whether failures say that trying again may help."""
 
@@ -64,7 +66,14 @@ class Fate:
     def __init__(self, options: Script, stream_number: int) -> None:
         self.rng = random.Random(f"{options.seed}/{stream_number}")
         self._options = options
+        self.unlucky = self.stalled = False
+        self.draw()
+
+    def draw(self) -> None:
+        """Decide anew whether what comes now fails or stalls."""
+        options = self._options
         self.unlucky = bool(options.fail_chance) and self.rng.random() < options.fail_chance
+        self.stalled = bool(options.stall_chance) and self.rng.random() < options.stall_chance
 
     async def wait(self, delay: Delay) -> None:
         seconds = delay.draw_s(self.rng)
@@ -73,6 +82,8 @@ class Fate:
 
     async def reach(self, chunk: int, fail_after: int | None, hang_after: int | None) -> None:
         """Called when `chunk` chunks have been delivered, before the next one."""
+        if self.stalled:
+            await asyncio.Event().wait()
         if self.unlucky or (fail_after is not None and chunk >= fail_after):
             raise self.failure()
         if hang_after is not None and chunk >= hang_after:

@@ -68,7 +68,6 @@ class ScriptedSttStream:
     def __init__(self, options: ScriptedSttOptions, number: int) -> None:
         self._options = options
         self._fate = Fate(options, number)
-        self._unlucky_at = 0 if self._fate.unlucky else None
         self._utterances = -1
         self._open_id: int | None = None
         self._heard_ms = 0
@@ -93,7 +92,9 @@ class ScriptedSttStream:
         self._open_id = utterance_id
         self._heard_ms = preroll_ms
         self._partial_words = 0
-        if self._utterances in (self._options.fail_at_utterance, self._unlucky_at):
+        if self._utterances:
+            self._fate.draw()
+        if self._fate.unlucky or self._utterances == self._options.fail_at_utterance:
             self._put(self._fate.failure())
 
     def finalize(self, utterance_id: int, revision: int) -> None:
@@ -144,7 +145,7 @@ class ScriptedSttStream:
 
     def _hangs(self) -> bool:
         at = self._options.hang_at_utterance
-        return at is not None and self._utterances >= at
+        return self._fate.stalled or (at is not None and self._utterances >= at)
 
     def _transcript(self) -> ScriptedTranscript:
         transcripts, after_last = self._options.transcripts, self._options.after_last
