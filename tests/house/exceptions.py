@@ -30,6 +30,9 @@ SPAWNS: dict[str, str] = {
     "providers/tts/socket_voice.py:SocketVoice.stream": "sends text beside reading sound",
     "providers/tts/sockets.py:Sockets.start": "keeps a pool of sockets warm for all calls",
     "providers/tts/sockets.py:_Link.__init__": "reads a socket that several calls share",
+    "providers/realtime/call.py:VendorCall.__init__": "a connection that three streams use; ends "
+    "with the call",
+    "providers/realtime/call.py:VendorCall._use": "reads a socket beside writing it",
     "server/app.py:create_app.lifespan": "one per process: the event loop's lag",
     "server/run.py:_first": "one per process: waits for a signal",
     "server/run.py:run": "one per process: the HTTP server, and draining it",

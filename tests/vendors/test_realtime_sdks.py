@@ -230,7 +230,7 @@ async def test_elevenlabs() -> None:
                 await microphone.more.wait()
         await conversation.end_session()
         await conversation.wait_for_session_end()
-        http.close()
+        await asyncio.to_thread(http.close)
         assert told == ["hello there", SURE]
         assert microphone.sound == whole
         assert ("output", "blue over Oslo") in fake.session.story
