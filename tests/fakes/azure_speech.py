@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from xml.etree import ElementTree
 
@@ -114,10 +114,24 @@ class AzureSpeech(FakeVendor):
             await self.send(socket, noted, _text("response", request_id, audio))
             head = f"X-RequestId:{request_id}\r\nX-StreamId:S1\r\nPath:audio\r\n"
             head += "Content-Type:audio/x-wav\r\n"
-            for pcm in [LETTER] * self._spoken(body) + [b""]:
+            letters = self._spoken(body)
+            for metadata in self._boundaries(body):
+                told = _text("audio.metadata", request_id, {"Metadata": [metadata]})
+                await self.send(socket, noted, told)
+            for pcm in [LETTER] * letters + [b""]:
                 message = len(head).to_bytes(2, "big") + head.encode() + pcm
                 await self.send(socket, noted, message)
             await self.send(socket, noted, _text("turn.end", request_id, {}))
+
+    def _boundaries(self, document: str) -> Iterator[dict[str, Any]]:
+        """Where the words and marks of a document are: 50 ms for each letter."""
+        text = "".join(ElementTree.fromstring(document).itertext())
+        for found in re.finditer(r"[\w']+|[.,?!]", text):
+            kind = "WordBoundary" if found[0][0].isalnum() else "PunctuationBoundary"
+            word = {"Text": found[0], "Length": len(found[0]), "BoundaryType": kind}
+            at = {"Offset": found.start() * 500_000, "Duration": len(found[0]) * 500_000}
+            yield {"Type": "WordBoundary", "Data": at | {"text": word}}
+        yield {"Type": "SessionEnd", "Data": {"Offset": len(text) * 500_000}}
 
     def _spoken(self, document: str) -> int:
         """The letters of an SSML document of one voice."""

@@ -1,7 +1,7 @@
 """Microsoft's own library against the fake that our Azure adapters are tested with.
 
 It is native and works in threads of its own, so that it is used from one, with deadlines. Its
-voices speak USP, not REST: what both share is the SSML document and the sound.
+voices speak USP only: the fake's REST is from Microsoft's pages.
 """
 
 from __future__ import annotations
@@ -67,8 +67,13 @@ async def test_voices() -> None:
         '<voice name="en-US-JennyNeural">Hello.</voice></speak>'
     )
 
+    words: list[tuple[str, int]] = []
+
     def say(fake: AzureSpeech) -> Any:
         voice = speechsdk.SpeechSynthesizer(config(fake), audio_config=None)
+        voice.synthesis_word_boundary.connect(
+            lambda event: words.append((event.text, event.audio_offset // 10_000))
+        )
         return voice.speak_ssml_async(document).get()
 
     async with AzureSpeech() as fake:
@@ -77,3 +82,4 @@ async def test_voices() -> None:
         assert result.reason == speechsdk.ResultReason.SynthesizingAudioCompleted
         assert len(result.audio_data) == 6 * 2400
         assert fake.documents == [document]
+        assert words[0] == ("Hello", 0)

@@ -1,22 +1,32 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
 import pytest
 
 from antiphon.errors import ProviderError, UserFacingError
-from antiphon.providers.base import AgentHints, TtsAudio, TtsEvent, TtsSegment, TtsSegmentDone
+from antiphon.providers.base import (
+    AgentHints,
+    TtsAudio,
+    TtsEvent,
+    TtsSegment,
+    TtsSegmentDone,
+    TtsWords,
+)
 from antiphon.providers.secret import Secret
 from antiphon.providers.tts.azure import AzureTts
+from antiphon.types import Word
 from tests.fakes.azure_speech import AzureSpeech
+from tests.support.stt_talk import until
 
 HINTS = AgentHints("en-GB", pronunciations={"Antiphon": "AE N T AH F AA N"})
 
 
 def make(fake: AzureSpeech, hints: AgentHints = HINTS, **options: Any) -> AzureTts:
-    given = {"base_url": fake.http_url, "api_key": Secret("k-1"), **options}
+    given = {"base_url": fake.http_url, "api_key": Secret("k-1"), "transport": "http", **options}
     return AzureTts(AzureTts.Options.model_validate(given), hints)
 
 
@@ -144,6 +154,83 @@ async def test_closing_early() -> None:
         assert isinstance(await anext(stream), TtsAudio)
         async with asyncio.timeout(1):
             await stream.aclose()
+        await tts.aclose()
+
+
+async def test_a_socket_tells_word_times() -> None:
+    async with AzureSpeech() as fake:
+        tts = make(fake, transport="websocket", voice="en-GB-SoniaNeural", deployment_id="d 1")
+        await tts.start()
+        texts = ("<speak>Tea &amp; toast, <break/>please.</speak>", "<speak>…</speak>", "More.")
+        events = await speak(tts, *texts)
+        mine = [event for event in events if event.segment_id == 0]
+        assert sum(len(e.pcm) for e in mine if isinstance(e, TtsAudio)) == 20 * 2400
+        assert [e.words for e in mine if isinstance(e, TtsWords)] == [
+            (
+                Word("Tea", 0, 150),
+                Word("&", 300, 300),
+                Word("toast,", 300, 550),
+                Word("please.", 650, 950),
+            )
+        ]
+        done = [event.segment_id for event in events if isinstance(event, TtsSegmentDone)]
+        assert done == [0, 1, 2]
+        socket = next(one for one in fake.connections if len(one.received) > 1)
+        assert socket.query == [("deploymentId", "d 1")]
+        assert socket.headers["ocp-apim-subscription-key"] == "k-1"
+        paths = re.findall(r"Path:([\w.]+)", "".join(map(str, socket.received)))
+        assert paths == ["speech.config", *["synthesis.context", "ssml"] * 2]
+        await tts.aclose()
+        await until(lambda: all(one.closed for one in fake.connections))
+
+
+@pytest.mark.parametrize("status", [401, 503])
+async def test_a_refused_socket(status: int) -> None:
+    async with AzureSpeech() as fake:
+        fake.faults.status = status
+        tts = make(fake, transport="websocket")
+        await tts.start()
+        with pytest.raises(ProviderError) as caught:
+            await speak(tts, "Hello.")
+        assert (caught.value.status, caught.value.retryable) == (status, status == 503)
+        await tts.aclose()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"), [("silent", "no sound within"), ("garbage", "another protocol")]
+)
+async def test_no_sound_from_a_socket(fault: str, message: str) -> None:
+    async with AzureSpeech() as fake:
+        setattr(fake.faults, fault, True)
+        tts = make(fake, transport="websocket", first_audio_ms=100)
+        await tts.start()
+        with pytest.raises(ProviderError, match=message) as caught:
+            await speak(tts, "Hello.")
+        assert caught.value.retryable
+        await tts.aclose()
+
+
+async def test_a_voice_that_is_not_there_closes_the_socket() -> None:
+    async with AzureSpeech() as fake:
+        fake.faults.close_after, fake.faults.close_code = 3, 1007
+        fake.faults.close_reason = "Unsupported voice"
+        tts = make(fake, transport="websocket")
+        await tts.start()
+        with pytest.raises(ProviderError, match="Unsupported voice") as caught:
+            await speak(tts, "Hello.")
+        assert not caught.value.retryable
+        await tts.aclose()
+
+
+async def test_an_interruption_closes_its_socket() -> None:
+    async with AzureSpeech() as fake:
+        tts = make(fake, transport="websocket")
+        await tts.start()
+        stream = cast("AsyncGenerator[TtsEvent, None]", tts.stream(segments("Hello.", "More.")))
+        await anext(stream)
+        spoken = next(one for one in fake.connections if len(one.received) > 1)
+        await stream.aclose()
+        await until(lambda: spoken.closed)
         await tts.aclose()
 
 

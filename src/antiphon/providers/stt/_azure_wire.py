@@ -1,14 +1,12 @@
 """Azure's Universal Speech Protocol on one socket. See `azure.py`.
 
-A message is headers, an empty line and a body; a binary one begins with the length of its headers
-in two bytes. Times are in units of 100 ns from the beginning of the turn's audio. The service drops
+Times are in units of 100 ns from the beginning of the turn's audio. The service drops
 what it has not told of a turn when audio of another arrives, so the next turn waits for its end.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections import deque
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from typing import Any
 
 from antiphon.errors import ProviderError
 from antiphon.net.ws import Socket
+from antiphon.providers._azure import Received, audio_message, received, text_message
 from antiphon.providers.stt.live import BYTES_PER_MS
 from antiphon.providers.stt.wire import Flushed, Frame, Piece, Told
 from antiphon.types import INPUT_RATE_HZ, Word
@@ -44,50 +43,6 @@ class TurnStart:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message of the service."""
-
-    path: str
-    request_id: str
-    body: Any
-
-
-def text_message(path: str, body: Any, request_id: str = "") -> str:
-    """A JSON message."""
-    return f"{_headers(path, request_id, 'application/json')}\r\n{json.dumps(body)}"
-
-
-def audio_message(request_id: str, pcm: bytes, kind: str = "") -> bytes:
-    """A binary message; one without audio ends the turn's."""
-    head = _headers("audio", request_id, kind).encode()
-    return len(head).to_bytes(2, "big") + head + pcm
-
-
-def _headers(path: str, request_id: str, kind: str) -> str:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    fields = {"X-Timestamp": now, "Path": path, "Content-Type": kind, "X-RequestId": request_id}
-    return "".join(f"{name}:{value}\r\n" for name, value in fields.items() if value)
-
-
-def received(frame: Frame) -> Received:
-    """Read a message.
-
-    Raises:
-        ProviderError: it is none.
-    """
-    head, gap, body = frame.partition("\r\n\r\n") if isinstance(frame, str) else ("", "", "")
-    pairs = (line.partition(":") for line in head.split("\r\n"))
-    fields = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    try:
-        content = json.loads(body) if body.strip() else {}
-    except (ValueError, RecursionError):
-        content = None
-    if not gap or "path" not in fields or not isinstance(content, dict):
-        raise ProviderError("a message of another protocol", provider=NAME, retryable=True)
-    return Received(fields["path"], fields.get("x-requestid", ""), content)
-
-
 class AzureLink:
     """A socket on which a turn begins only when the one before is over; what comes too early is
     kept. Acknowledges the end of each turn, as the service wants."""
@@ -106,7 +61,7 @@ class AzureLink:
                 await self._out(frame)
 
     async def recv(self) -> Received:
-        message = received(await self._socket.recv())
+        message = received(await self._socket.recv(), NAME)
         if message.path == "turn.end":
             ended = {"ReceivedMessages": [{"turn.end": datetime.now(UTC).isoformat()}]}
             async with self._lock:

@@ -8,7 +8,6 @@ next audio is another turn on the same socket.
 
 from __future__ import annotations
 
-import platform
 import secrets
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -20,7 +19,7 @@ from antiphon.net.ws import connect as ws_connect
 from antiphon.providers import _azure
 from antiphon.providers.base import AgentHints, SttStream, Traits
 from antiphon.providers.regions import with_region
-from antiphon.providers.stt._azure_wire import NAME, AzureLink, AzureWire, text_message
+from antiphon.providers.stt._azure_wire import NAME, AzureLink, AzureWire
 from antiphon.providers.stt.live import LiveStream
 from antiphon.providers.stt.options import CloudSttOptions, is_address, keywords, websocket_url
 from antiphon.providers.stt.wire import Link, Vendor, Wire
@@ -120,7 +119,7 @@ class AzureStt:
         )
         try:
             with closed_errors(NAME):
-                await socket.send(text_message("speech.config", _config()))
+                await socket.send(_azure.text_message("speech.config", _config()))
         except BaseException:
             socket.transport.abort()
             raise
@@ -144,17 +143,5 @@ class AzureStt:
 
 def _config() -> dict[str, Any]:
     """What the service asks of its clients: who they are, and what the audio is."""
-    return {
-        "context": {
-            "system": {"name": "Antiphon", "version": "1.0.0", "lang": "Python"},
-            "os": {"platform": platform.system(), "name": platform.system(), "version": "1"},
-            "audio": {
-                "source": {
-                    "type": "Stream",
-                    "samplerate": str(INPUT_RATE_HZ),
-                    "bitspersample": "16",
-                    "channelcount": "1",
-                }
-            },
-        }
-    }
+    source = {"type": "Stream", "samplerate": str(INPUT_RATE_HZ), "bitspersample": "16"}
+    return {"context": _azure.client() | {"audio": {"source": source | {"channelcount": "1"}}}}

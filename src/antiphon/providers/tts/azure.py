@@ -1,6 +1,6 @@
-"""Azure's neural voices: SSML in by POST, raw sound out as it is made.
+"""Azure's neural voices: SSML in, over a pool of WebSockets or by POST, sound out as it is made.
 
-Wire: https://learn.microsoft.com/azure/ai-services/speech-service/rest-text-to-speech; elements:
+POST: https://learn.microsoft.com/azure/ai-services/speech-service/rest-text-to-speech; elements:
 https://learn.microsoft.com/azure/ai-services/speech-service/speech-synthesis-markup-voice.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from html import escape
+from typing import Literal
 from urllib.parse import quote
 
 import httpx
@@ -18,14 +19,17 @@ from antiphon.providers import _azure
 from antiphon.providers.base import AgentHints, Traits, TtsEvent, TtsSegment
 from antiphon.providers.regions import with_region
 from antiphon.providers.stt.options import is_address
+from antiphon.providers.tts._azure_socket import FORMAT, AzureDialect, AzureWire
+from antiphon.providers.tts._azure_socket import PATH as SOCKET_PATH
 from antiphon.providers.tts.http_voice import HttpLimits, HttpVoice
-from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, speakable
+from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, socket_url, speakable
 from antiphon.providers.tts.phones import ipa
+from antiphon.providers.tts.socket_voice import SocketLimits, SocketVoice
+from antiphon.providers.tts.sockets import Sockets
 
 NAME = "azure"
 PATH = "cognitiveservices/v1"
 
-_FORMAT = "raw-24khz-16bit-mono-pcm"
 _USUAL_RATE = 150
 _TAG = re.compile(r"<[^>]*>")
 # A voice inside the voice is refused, and the segment is a document already.
@@ -68,6 +72,12 @@ class AzureTtsOptions(CloudVoiceOptions):
         default=None, description="A pronunciation lexicon (PLS) at a public https address."
     )
     deployment_id: str | None = Field(default=None, description="Of a custom voice's endpoint.")
+    transport: Literal["websocket", "http"] = Field(
+        default="websocket", description="`http` is a request for each segment; no word times."
+    )
+    warm_sockets: int = Field(
+        default=2, ge=1, le=16, description="Open sockets that are kept free for what comes next."
+    )
     speaker_profile_id: str | None = Field(
         default=None, description="Of a personal voice, with `voice: DragonLatestNeural`."
     )
@@ -85,7 +95,10 @@ class AzureTts:
     traits = Traits(
         "cloud",
         _azure.KEY_VARIABLE,
-        ("ssml", "speed", "style", "emotion", "cloned voices", "languages", "pronunciations"),
+        (
+            *("ssml", "word times", "speed", "style", "emotion"),
+            *("cloned voices", "languages", "pronunciations"),
+        ),
     )
     takes_ssml = True
     sample_rate_hz = 24_000
@@ -99,6 +112,16 @@ class AzureTts:
         self._url = _azure.endpoint(service, options.base_url, options.region)
         limits = HttpLimits(options.connect_ms, options.first_audio_ms, options.idle_ms)
         self._http = HttpVoice(NAME, self._url, limits, self._build)
+        self._headers: dict[str, str] = {}
+        self._sockets = Sockets(
+            AzureWire(self._address, options.connect_ms), warm=options.warm_sockets
+        )
+        self._spoken = SocketVoice(
+            NAME,
+            self._sockets,
+            SocketLimits.of(options),
+            lambda _: AzureDialect(self._document),
+        )
         words = "|".join(re.escape(escape(word)) for word in self._pronounced)
         self._find = re.compile(rf"\b({words})\b", re.IGNORECASE) if words else None
         self._ipa = {escape(word).lower(): ipa(p) for word, p in self._pronounced.items()}
@@ -114,17 +137,27 @@ class AzureTts:
         Raises:
             UserFacingError: no key, or no region.
         """
-        headers = _azure.headers("tts: azure", self._url, self._options.api_key)
+        self._headers = _azure.headers("tts: azure", self._url, self._options.api_key)
         note_consent(NAME, self._options.voice, self._options)
-        more = {"X-Microsoft-OutputFormat": _FORMAT, "User-Agent": "antiphon"}
-        await self._http.start(headers | more, warm_path="cognitiveservices/voices/list")
+        if self._options.transport == "websocket":
+            await self._sockets.start()
+            return
+        more = {"X-Microsoft-OutputFormat": FORMAT, "User-Agent": "antiphon"}
+        await self._http.start(self._headers | more, warm_path="cognitiveservices/voices/list")
 
     async def aclose(self) -> None:
+        await self._sockets.aclose()
         await self._http.aclose()
 
     def stream(self, segments: AsyncIterator[TtsSegment]) -> AsyncIterator[TtsEvent]:
-        """Speak one response; see `Tts.stream`. No word times."""
+        """Speak one response; see `Tts.stream`."""
+        if self._options.transport == "websocket":
+            return self._spoken.stream(_sayable(segments))
         return self._http.stream(_sayable(segments))
+
+    def _address(self) -> tuple[str, dict[str, str]]:
+        query = {"deploymentId": self._options.deployment_id}
+        return socket_url(self._url, SOCKET_PATH, query), self._headers
 
     def _build(self, client: httpx.AsyncClient, text: str) -> httpx.Request:
         path = PATH
