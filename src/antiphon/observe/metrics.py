@@ -60,18 +60,7 @@ class Metrics:
             ["unit"],
             registry=registry,
         )
-        self._cost = Counter(
-            "antiphon_cost_dollars",
-            "What calls have cost, by the price book; what has no price there is missing.",
-            ["agent", "part"],
-            registry=registry,
-        )
-        self._budgets = Counter(
-            "antiphon_budgets_reached",
-            "Levels of budgets that calls have reached, and calls refused for the day's.",
-            ["agent", "scope", "level"],
-            registry=registry,
-        )
+        self._add_money(registry)
         self._provider_errors = Counter(
             "antiphon_provider_errors",
             "Failures of providers.",
@@ -86,6 +75,20 @@ class Metrics:
         )
         self._lag_now = Gauge(
             "antiphon_loop_lag_latest_seconds", "The latest such delay.", registry=registry
+        )
+
+    def _add_money(self, registry: CollectorRegistry) -> None:
+        self._cost = Counter(
+            "antiphon_cost_dollars",
+            "What calls have cost, by the price book; what has no price there is missing.",
+            ["agent", "part"],
+            registry=registry,
+        )
+        self._budgets = Counter(
+            "antiphon_budgets_reached",
+            "Levels of budgets that calls have reached, and calls refused for the day's.",
+            ["agent", "scope", "level"],
+            registry=registry,
         )
 
     def calls_active(self, count: int) -> None:

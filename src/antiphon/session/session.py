@@ -66,7 +66,7 @@ class Session:
         self.output_rate_hz = call.output_rate_hz
         self.ended_reason = ""
         self._agent, self._providers, self._call = agent, providers, call
-        self._clock, self._trace = clock, trace
+        self._clock, self._trace, self._spending = clock, trace, spending
         self._conversation = Conversation(agent.setup)
         self._system = system_message(agent.config)
         self._events: deque[e.Event] = deque()
@@ -77,7 +77,6 @@ class Session:
         self._thinker = Thinker(
             providers.llms, agent.tools, clock.now_ms, self._post, self._spawn, used
         )
-        self._spending = spending
         self._tally = Tally(
             call_id, agent.config, call, metrics, self._thinker.usage, spending, self._post
         )
