@@ -142,7 +142,7 @@ async def test_failures(
     failure: Any, retryable: bool, status: int | None, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "sk-123")
-    options = {"api_key": "${MY_KEY}", "idle_ms": 50}
+    options = {"api_key": "${MY_KEY}", "idle_ms": 50 if failure == "stall" else 5000}
     answer = Answer("Hello", failure=failure)
     async with openai_server(answer) as server, llm_for(server, **options) as llm:
         with pytest.raises(ProviderError, match=says) as caught:

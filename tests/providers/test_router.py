@@ -43,7 +43,7 @@ async def routed(
 
 def choice(server: OpenAiServer, model: str) -> dict[str, Any]:
     place = {"provider": "openai", "base_url": server.base_url, "model": model}
-    return {**place, "idle_ms": 100, "first_token_ms": 1000}
+    return {**place, "idle_ms": 500, "first_token_ms": 5000}
 
 
 async def ask(llm: RouterLlm, *messages: Message) -> list[LlmEvent]:
