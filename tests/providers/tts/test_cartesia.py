@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from antiphon.errors import ProviderError
-from antiphon.providers.base import AgentHints, TtsSegment, TtsSegmentDone
+from antiphon.providers.base import AgentHints, TtsAudio, TtsSegment, TtsSegmentDone
 from antiphon.providers.tts import cartesia
 from antiphon.providers.tts.cartesia import CartesiaOptions, CartesiaTts
 from tests.fakes.cartesia import FakeCartesia
@@ -124,3 +124,15 @@ async def test_a_message_that_makes_no_sense_is_an_error() -> None:
         with pytest.raises(ProviderError, match="makes no sense"):
             await speak(tts, "Hello.")
         await tts.aclose()
+
+
+async def test_a_segment_ends_where_the_next_one_or_the_context_does() -> None:
+    """Should the vendor tell of a flush before its sound, or not at all."""
+    context = cartesia._Context({"context_id": "c"}, 24_000)
+    context.write(TtsSegment(0, "One."))
+    context.write(TtsSegment(1, "Two."))
+    assert context.take({"type": "flush_done", "flush_id": 1}) == []
+    events = context.take({"type": "chunk", "flush_id": 2, "data": "AAAA"})
+    assert events == [TtsSegmentDone(0), TtsAudio(1, b"\x00\x00")]
+    assert context.take({"type": "done", "done": True}) == [TtsSegmentDone(1)]
+    assert context.stale

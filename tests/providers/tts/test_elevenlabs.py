@@ -143,3 +143,17 @@ def test_what_may_be_tried_again() -> None:
     assert not soft("quota_exceeded")
     assert not soft("voice_id_does_not_exist")
     assert isinstance(_error({"error": "x"}), ProviderError)
+
+
+async def test_an_error_message_ends_the_response() -> None:
+    async with FakeElevenLabsTts() as fake:
+        tts = make(fake)
+        await tts.start()
+        lane = await tts._sockets.lane()
+        context = tts._context(lane)
+        context.write(TtsSegment(0, "Hello."))
+        assert context.take({"contextId": lane.name, "something": "new"}) == []
+        assert context.take(b"") == []
+        with pytest.raises(ProviderError, match="elevenlabs: quota_exceeded: no more"):
+            context.take({"error": "quota_exceeded", "message": "no more", "code": 1008})
+        await tts.aclose()

@@ -28,7 +28,7 @@ from antiphon.providers.base import (
 )
 from antiphon.providers.secret import vendor_key
 from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, pace, socket_url
-from antiphon.providers.tts.socket_voice import Dialect, SocketLimits, SocketVoice
+from antiphon.providers.tts.socket_voice import Dialect, Samples, SocketLimits, SocketVoice
 from antiphon.providers.tts.sockets import Lane, Message, Sockets, Wire
 from antiphon.providers.tts.timing import Told, onto_written
 
@@ -174,7 +174,7 @@ class _Context(Dialect):
         self._request, self._bytes_per_ms = request, sample_rate_hz * 2 / 1000
         self._open: deque[_Flush] = deque()
         self._written, self._ms_before = 0, 0.0
-        self._ended = False
+        self._ended, self._samples = False, Samples()
         self._heard_at = asyncio.get_running_loop().time()
 
     def write(self, segment: TtsSegment) -> list[dict[str, Any]]:
@@ -210,7 +210,7 @@ class _Context(Dialect):
         first = self._open[0]
         if kind == "chunk":
             self._heard_at = asyncio.get_running_loop().time()
-            if pcm := base64.b64decode(message["data"]):
+            if pcm := self._samples.push(base64.b64decode(message["data"])):
                 first.size += len(pcm)
                 events.append(TtsAudio(first.segment.segment_id, pcm))
         elif kind == "timestamps":

@@ -25,7 +25,7 @@ from antiphon.providers.base import (
 )
 from antiphon.providers.secret import vendor_key
 from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, pace, socket_url
-from antiphon.providers.tts.socket_voice import Dialect, SocketLimits, SocketVoice
+from antiphon.providers.tts.socket_voice import Dialect, Samples, SocketLimits, SocketVoice
 from antiphon.providers.tts.sockets import Lane, Message, Sockets, Wire
 
 URL = "https://api.deepgram.com"
@@ -134,7 +134,7 @@ class _Turn(Dialect):
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._open: deque[TtsSegment] = deque()
-        self._rest = b""
+        self._samples = Samples()
 
     def write(self, segment: TtsSegment) -> list[dict[str, Any]]:
         self._open.append(segment)
@@ -154,14 +154,12 @@ class _Turn(Dialect):
             return []
         number = self._open[0].segment_id
         if isinstance(message, bytes):
-            data = self._rest + message
-            whole = len(data) - len(data) % 2
-            self._rest = data[whole:]
-            return [TtsAudio(number, data[:whole])] if whole else []
+            pcm = self._samples.push(message)
+            return [TtsAudio(number, pcm)] if pcm else []
         kind = message.get("type")
         if kind == "Flushed":
             self._open.popleft()
-            self._rest = b""
+            self._samples = Samples()
             return [TtsSegmentDone(number)]
         if kind == "Error":
             raise _error(message)

@@ -27,7 +27,7 @@ from antiphon.providers.base import (
 from antiphon.providers.secret import Secret, vendor_key
 from antiphon.providers.tts.http_voice import HttpLimits, HttpVoice
 from antiphon.providers.tts.options import CloudVoiceOptions, note_consent, socket_url
-from antiphon.providers.tts.socket_voice import Dialect, SocketLimits, SocketVoice
+from antiphon.providers.tts.socket_voice import Dialect, Samples, SocketLimits, SocketVoice
 from antiphon.providers.tts.sockets import Lane, Message, Sockets, Wire
 from antiphon.providers.tts.timing import Told, onto_written
 
@@ -148,7 +148,7 @@ class _Turn(Dialect):
         self._waiting: list[TtsSegment] = []
         self._written, self._size = 0, 0
         self._told: list[Told] = []
-        self._rest = b""
+        self._samples = Samples()
 
     @property
     def ready(self) -> bool:  # type: ignore[override]
@@ -165,12 +165,9 @@ class _Turn(Dialect):
             return []
         kind, segment = message.get("type"), self._waiting[0]
         if kind == "chunk":
-            data = self._rest + base64.b64decode(message["data"])
-            # The vendor cuts where it likes, within a sample, too.
-            whole = len(data) - len(data) % 2
-            self._rest = data[whole:]
-            self._size += whole
-            return [TtsAudio(segment.segment_id, data[:whole])] if whole else []
+            pcm = self._samples.push(base64.b64decode(message["data"]))
+            self._size += len(pcm)
+            return [TtsAudio(segment.segment_id, pcm)] if pcm else []
         if kind == "timestamps":
             times = message.get("word_timestamps") or {}
             rows = zip(times["words"], times["start"], times["end"], strict=False)
@@ -185,6 +182,6 @@ class _Turn(Dialect):
     def _done(self, segment: TtsSegment) -> list[TtsEvent]:
         words = onto_written(segment.text, self._told, int(self._size / self._bytes_per_ms))
         self._waiting.pop(0)
-        self._told, self._size, self._rest = [], 0, b""
+        self._told, self._size, self._samples = [], 0, Samples()
         done = TtsSegmentDone(segment.segment_id)
         return [TtsWords(segment.segment_id, words), done] if words else [done]

@@ -56,6 +56,20 @@ class Dialect:
         return []
 
 
+class Samples:
+    """Puts together samples that a vendor has cut in two."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def push(self, data: bytes) -> bytes:
+        """Bytes as they come; the whole 16-bit samples among them."""
+        data = self._rest + data
+        whole = len(data) - len(data) % 2
+        self._rest = data[whole:]
+        return data[:whole]
+
+
 @dataclass(frozen=True, slots=True)
 class SocketLimits:
     """Longest waits: for the first sound of a segment, between two pieces of it; how often a

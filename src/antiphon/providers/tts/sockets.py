@@ -202,7 +202,8 @@ class _Link:
             asyncio.get_running_loop().call_later(END_S, self._overdue, lane.name)
         else:
             del self.lanes[lane.name]
-        self.retired = self.retired or (not over and cancel is None)
+        used_up = not self.lanes and not self.usable
+        self.retired = self.retired or used_up or (not over and cancel is None)
         if cancel:
             await self.send(tuple(cancel), 500)
         self._close_unused()
