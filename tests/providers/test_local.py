@@ -71,3 +71,25 @@ async def test_closing_does_not_wait_for_a_thread() -> None:
     decoder.gate.set()
     await asyncio.sleep(0.02)
     assert decoder.heard_ms == CHUNK_MS
+
+
+async def test_a_decoder_that_is_stuck_is_left_to_its_thread() -> None:
+    decoders: list[Counting] = []
+
+    def make() -> Counting:
+        decoders.append(Counting())
+        return decoders[-1]
+
+    stream = open_stream("some", make, 100)
+    stream.begin(1, 0)
+    speak(stream, 5)
+    await until(lambda: decoders and decoders[0].heard_ms == CHUNK_MS)
+    decoders[0].gate.clear()
+    speak(stream, 20)
+    stream.finalize(1, 1)
+    final, _ = await read_final(stream)
+    # Another one hears all of it.
+    assert final.text == f"{5 * CHUNK_MS} ms"
+    assert len(decoders) == 2
+    decoders[0].gate.set()
+    await stream.aclose()
