@@ -10,6 +10,10 @@ AntiphonError
 
 from __future__ import annotations
 
+from typing import Literal
+
+Blame = Literal["provider", "account", "request"]
+
 
 class AntiphonError(Exception):
     """Base of all errors raised on purpose."""
@@ -48,13 +52,28 @@ class ProviderError(AntiphonError):
         provider: its registry name, such as `openai`.
         retryable: whether the same request may succeed later.
         status: the HTTP status, when there was one.
+        blame: what is wrong: the `provider`, one's `account` there (a key, money), or the `request`,
+            which others might answer; by the status when absent.
     """
 
     def __init__(
-        self, message: str, *, provider: str, retryable: bool, status: int | None = None
+        self,
+        message: str,
+        *,
+        provider: str,
+        retryable: bool,
+        status: int | None = None,
+        blame: Blame | None = None,
     ) -> None:
         super().__init__(f"{provider}: {message}")
         self.provider, self.retryable, self.status = provider, retryable, status
+        self.blame: Blame = blame or _BLAME.get(status or 0, "provider")
+
+
+_BLAME: dict[int, Blame] = {
+    **dict.fromkeys((401, 402, 403), "account"),
+    **dict.fromkeys((400, 413, 422), "request"),
+}
 
 
 class IllegalEvent(AntiphonError):

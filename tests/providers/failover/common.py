@@ -21,5 +21,5 @@ def breakers(count: int, failures: int = 1) -> Breakers:
     return Breakers([Breaker(f"x {n}", failures, Probe(), 60.0) for n in range(count)])
 
 
-def failure(message: str = "busy", *, retryable: bool = True) -> ProviderError:
-    return ProviderError(message, provider="x", retryable=retryable)
+def failure(message: str = "busy", *, status: int | None = None) -> ProviderError:
+    return ProviderError(message, provider="x", retryable=status is None, status=status)

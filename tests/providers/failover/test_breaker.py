@@ -27,7 +27,10 @@ async def test_it_opens_after_failures_in_a_row_and_closes_when_the_probe_is_ans
 
 async def test_a_refused_key_opens_it_at_once() -> None:
     breaker = Breaker("tts x", 3, Probe())
-    breaker.failed(failure("HTTP 401", retryable=False))
+    for _ in range(5):
+        breaker.failed(failure("a request that it may refuse", status=400))
+    assert not breaker.open
+    breaker.failed(failure("HTTP 401", status=401))
     assert breaker.open
     await breaker.aclose()
     await breaker.aclose()
@@ -56,5 +59,5 @@ async def test_the_best_is_the_next_that_works_and_somebody_when_none_does() -> 
 async def test_the_only_one_is_always_asked() -> None:
     breaker = Breaker("tts x", ALONE, Probe())
     for _ in range(10):
-        breaker.failed(failure(retryable=False))
+        breaker.failed(failure(status=401))
     assert not breaker.open

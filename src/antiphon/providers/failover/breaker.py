@@ -60,11 +60,13 @@ class Breaker:
             self._task = None
 
     def failed(self, error: ProviderError) -> None:
-        """It did not."""
+        """It did not. A request that it may refuse says nothing about it."""
+        if error.blame == "request":
+            return
         self._failures += 1
         if self.open or self._limit == ALONE:
             return
-        if error.retryable and self._failures < self._limit:
+        if error.blame != "account" and self._failures < self._limit:
             return
         self.open = True
         self.on_change()
