@@ -42,6 +42,17 @@ async def test_what_is_asked_for() -> None:
         await stream.aclose()
 
 
+async def test_older_containers_know_operating_points() -> None:
+    async with SPEECHMATICS.fake() as fake:
+        stt = await SPEECHMATICS.start(fake, extra_config={"operating_point": "standard"})
+        stream = await stt.open()
+        await until(lambda: fake.connections and fake.last.received)
+        config = json.loads(fake.last.received[0])["transcription_config"]
+        assert config["operating_point"] == "standard"
+        assert "model" not in config
+        await stream.aclose()
+
+
 async def test_its_own_end_of_speech_is_a_signal() -> None:
     async with SPEECHMATICS.fake() as fake:
         stream = await (await SPEECHMATICS.start(fake, signals=True)).open()

@@ -139,7 +139,7 @@ class SpeechmaticsStt:
         tag = options.language or self._hints.language
         config: dict[str, Any] = {
             "language": tag.partition("-")[0],
-            "model": options.model,
+            **({} if "operating_point" in options.extra_config else {"model": options.model}),
             "enable_partials": True,
             "max_delay": options.max_delay_ms / 1000,
         }
