@@ -77,7 +77,7 @@ def test_a_schema_may_refer_to_itself() -> None:
 def test_a_budget_names_what_happens_when() -> None:
     config = agent(
         llm="flow",
-        fallback={"llm": "auto"},
+        fallback={"llm": "auto", "stt": "scripted", "hedge_ms": 600},
         budget={"call": {"warn": 0.5, "cheaper": 0.8, "end": 1}, "cheaper_llm": "ollama"},
     )
     assert [one.provider for one in config.brains] == ["flow", "auto", "ollama"]

@@ -165,6 +165,10 @@ class Endpoint:
     ) -> ProviderError:
         return ProviderError(message, provider=self.provider, retryable=retryable, status=status)
 
+    def withheld(self, message: str) -> ProviderError:
+        """The answer exists and is not given: another model may give one."""
+        return ProviderError(message, provider=self.provider, retryable=False, blame="request")
+
     @property
     def place(self) -> str:
         return f"the server at {self.base_url}"

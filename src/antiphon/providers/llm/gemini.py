@@ -111,7 +111,9 @@ class GeminiLlm:
             yield answer.usage
         if answer.blocked and not answer.said:
             text = f"the answer was withheld by Google ({answer.blocked})"
-            raise self._endpoint.error(text, answer.blocked in _MISHAPS)
+            if answer.blocked in _MISHAPS:
+                raise self._endpoint.error(text)
+            raise self._endpoint.withheld(text)
         if not answer.over and not answer.blocked:
             raise self._endpoint.error("the stream ended before the answer was whole")
 

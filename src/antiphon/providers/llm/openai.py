@@ -129,7 +129,7 @@ class ChatLlm:
         self._begins_inside = self._begins_inside or assembler.began_inside
         if assembler.finish_reason == "content_filter" and not said:
             message = "the answer was withheld by the server's content filter"
-            raise self._endpoint.error(message, False)
+            raise self._endpoint.withheld(message)
 
     def _taken(self, assembler: ChunkAssembler, chunk: Any) -> list[LlmEvent]:
         try:

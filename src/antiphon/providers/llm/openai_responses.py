@@ -96,7 +96,7 @@ class OpenAiResponsesLlm:
             raise self._endpoint.error("the stream ended before the answer was whole")
         if answer.cut_by == "content_filter" and not answer.said:
             message = "the answer was withheld by the server's content filter"
-            raise self._endpoint.error(message, False)
+            raise self._endpoint.withheld(message)
 
     def _failed(self, error: dict[str, Any]) -> ProviderError:
         code = str(error.get("code") or error.get("type") or "")
