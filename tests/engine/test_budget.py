@@ -159,6 +159,19 @@ def test_whoever_talks_on_is_cut_off_in_the_end(interrupts: bool) -> None:
     assert call.all(c.EndCall) == [c.EndCall("budget")]
 
 
+def test_who_is_not_understood_is_not_asked_again() -> None:
+    call = Payer()
+    call.speaks()
+    call.spends("end")
+    call.wait(1500)
+    call.falls_silent()
+    call.understood("")
+    call.waits_for_the_end()
+    assert call.outcomes == [("", "unclear")]
+    assert call.spoken == GOODBYE
+    call.says_goodbye_and_ends()
+
+
 def test_who_interrupts_the_goodbye_hears_it_again() -> None:
     call = Payer()
     call.spends("end")

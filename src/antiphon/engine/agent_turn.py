@@ -91,8 +91,10 @@ class AgentTurn:
         speech_end_ms: int | None = None,
         end_call: str = "",
     ) -> None:
-        """Say a sentence of the agent's own."""
+        """Say a sentence of the agent's own; once the budget is spent, goodbye in its place."""
         floor = self._floor
+        if self._spent and not end_call:
+            text, end_call = floor.setup.phrases.budget_end, SPENT
         response = self._open(None, floor.now_ms if speech_end_ms is None else speech_end_ms)
         if protected:
             response.manner = "protected"
