@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -31,6 +33,8 @@ _FINAL_CODES = frozenset({1002, 1003, 1007, 1008, 1009, 1010})
 """Closing codes that say that the request was wrong: the same one would be refused again."""
 
 Socket = ClientConnection
+
+_contexts: dict[tuple[str, str], ssl.SSLContext] = {}
 
 
 async def connect(
@@ -63,6 +67,7 @@ async def connect(
                 close_timeout=1,
                 open_timeout=None,
                 proxy=None if is_loopback(url) else True,
+                ssl=await _certificates() if url.startswith("wss:") else None,
             )
     except TimeoutError:
         raise _error(provider, f"{_place(url)} does not answer", True) from None
@@ -108,6 +113,16 @@ def closed_error(
     reason = f": {frame.reason}" if frame.reason else ""
     final = frame.code in _FINAL_CODES or frame.code in final_codes
     return _error(provider, f"the connection was closed with {frame.code}{reason}", not final)
+
+
+async def _certificates() -> ssl.SSLContext:
+    """Who is trusted. Reading the certificates takes some 20 ms, so it is done once, elsewhere."""
+    # A test's own authority is named by these.
+    named = os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", "")
+    if named not in _contexts:
+        _contexts.clear()
+        _contexts[named] = await asyncio.to_thread(ssl.create_default_context)
+    return _contexts[named]
 
 
 def _place(url: str) -> str:
