@@ -136,3 +136,14 @@ def test_a_long_vocabulary_is_cut() -> None:
     stt = OpenAiBatchStt(OpenAiBatchStt.Options(model="whisper-1"), hints)
     assert len(stt._fields["prompt"]) <= 802
     assert stt.model == "whisper-1"
+
+
+async def test_a_language_that_is_not_known() -> None:
+    async with OpenAiTranscription() as fake:
+        stt = make(fake, language="auto")
+        await stt.start()
+        stream = await stt.open()
+        await say(stream)
+        assert "language" not in form(fake.last)
+        await stream.aclose()
+        await stt.aclose()

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints, PartialText
-from antiphon.providers.stt._whisper_http import read_transcript
+from antiphon.providers.stt._whisper_http import WhisperServer, read_transcript
 from antiphon.providers.stt.whisper_cpp import WhisperCppStt
 from antiphon.types import Word
 from tests.fakes.whisper_cpp import WhisperCpp, form
@@ -111,3 +112,21 @@ def test_what_was_made_up_out_of_silence_is_left_out() -> None:
     assert made.text == "Yes."
     assert made.words == (Word("Yes", 100, 400),)
     assert made.confidence > 0.9
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"null",
+        b'{"text": 3}',
+        b'{"text": "a", "segments": [3]}',
+        b'{"text": "a", "words": [{"word": "a", "start": 1e999, "end": 2}]}',
+        b'{"text": "a", "languages": [3]}',
+        b"[" * 5000,
+    ],
+)
+def test_answers_that_are_no_transcripts(body: bytes) -> None:
+    with pytest.raises(ProviderError, match="no transcript") as caught:
+        WhisperServer("x", "http://127.0.0.1:9", connect_ms=10)._parsed(body)
+    assert caught.value.retryable

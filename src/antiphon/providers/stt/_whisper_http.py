@@ -27,6 +27,9 @@ _CODES = {str(name).lower(): code for code, name in Locale("en").languages.items
 _SILENT_PROBABILITY, _SILENT_LOGPROB = 0.6, -1.0
 """Whisper's own rule for what it made up out of silence."""
 
+_ODD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What reading an answer of another shape raises."""
+
 Fields = Mapping[str, str | list[str]]
 
 
@@ -85,7 +88,14 @@ class WhisperServer:
                 # whisper.cpp says so with the status of a success.
                 raise self._error(str(answer["error"])[:200], True)
             return read_transcript(answer)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+        ):
             raise self._error("the answer is no transcript", True) from None
 
     @property
@@ -100,7 +110,7 @@ def read_transcript(answer: dict[str, Any]) -> Transcript:
     """The transcript of an answer in `json` or `verbose_json`.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is none.
+        ValueError, LookupError, TypeError, AttributeError, ArithmeticError: it is none.
     """
     text = answer["text"]
     if not isinstance(text, str):

@@ -110,10 +110,10 @@ class OpenAiStt:
     def _session(self) -> dict[str, Any]:
         options, model = self._options, self._options.model
         words = keywords(self._hints, (), MAX_KEYWORDS)
-        transcription: dict[str, Any] = {
-            "model": model,
-            "language": (options.language or self._hints.language).partition("-")[0],
-        }
+        transcription: dict[str, Any] = {"model": model}
+        language = (options.language or self._hints.language).partition("-")[0]
+        if language != "auto":
+            transcription["language"] = language
         if model.startswith(_KEYWORD_MODELS) and words:
             transcription["keywords"] = list(words)
             words = ()

@@ -110,9 +110,11 @@ class OpenAiBatchStt:
         timed = options.word_times if options.word_times is not None else "whisper" in model.lower()
         fields: dict[str, Any] = {
             "model": model,
-            "language": (options.language or self._hints.language).partition("-")[0],
             "response_format": "verbose_json" if timed else "json",
         }
+        language = (options.language or self._hints.language).partition("-")[0]
+        if language != "auto":
+            fields["language"] = language
         if timed:
             fields["timestamp_granularities[]"] = ["word", "segment"]
         elif model.startswith("gpt-4o") and "diarize" not in model:
