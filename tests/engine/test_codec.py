@@ -67,6 +67,11 @@ def test_every_command_survives_json(data: st.DataObject) -> None:
     assert codec.decode_command(json.loads(json.dumps(codec.encode(command)))) == command
 
 
+def test_states_survive_json() -> None:
+    state = commands.ReportState(commands.UserState.AWAY, commands.AgentState.PAUSED)
+    assert codec.decode_command(json.loads(json.dumps(codec.encode(state)))) == state
+
+
 def test_a_setup_survives_json() -> None:
     setup = Setup(
         greeting="Grüß Gott",

@@ -26,6 +26,7 @@ CUTS = [
     ("A small one, with milk, and sugar.", ["A small one,", "with milk, and sugar."]),
     ("Well, yes, I can do that, sure.", ["Well, yes, I can do that,", "sure."]),
     ("Let me see - it is here. Yes.", ["Let me see -", "it is here.", "Yes."]),
+    ("The short- and the long one.", ["The short- and the long one."]),
     ("One two three: four; five.", ["One two three:", "four; five."]),
     (
         "The price is 3.5 dollars. Or 1,000 pounds.",
