@@ -205,6 +205,18 @@ LLMS += [
 ]
 
 
+REALTIMES = [
+    Candidate(f"antiphon.providers.realtime.{name}", {"base_url": NOBODY, **options})
+    for name, options in (
+        ("openai:OpenAiRealtime", {}),
+        ("gemini:GeminiLive", {}),
+        ("deepgram:DeepgramAgent", {}),
+        ("elevenlabs:ElevenLabsAgent", {"agent_id": "a"}),
+    )
+]
+"""Their calls are tested in tests/providers/test_realtime.py."""
+
+
 def _name(candidate: Candidate) -> str:
     return candidate.path.partition(":")[2]
 
@@ -250,7 +262,7 @@ async def stt(request: pytest.FixtureRequest) -> AsyncIterator[Stt]:
         yield provider
 
 
-@pytest.fixture(params=VADS + TURNS + TTSS + LLMS + STTS, ids=_name)
+@pytest.fixture(params=VADS + TURNS + TTSS + LLMS + STTS + REALTIMES, ids=_name)
 def candidate(request: pytest.FixtureRequest) -> Candidate:
     assert isinstance(request.param, Candidate)
     return request.param

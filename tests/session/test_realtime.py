@@ -208,3 +208,64 @@ async def test_a_call_by_text_is_answered_by_the_cascade(place: Place, fake: Any
         await settle()
         assert stage.messages[-1] == ("assistant", "The cascade speaks.")
     assert not fake.connections
+
+
+async def test_a_connection_lost_between_two_answers_is_not_noticed(
+    place: Place, fake: Any
+) -> None:
+    fake.transcripts, fake.replies = ["one", "two"], [Reply("First."), Reply("Second.")]
+    async with await staged(place, fake) as stage:
+        await say(stage)
+        await stage.until(lambda: stage.said)
+        await stage.until_idle()
+        await fake.session.socket.close(1011)
+        await stage.until(lambda: len(fake.sessions) == 2 and fake.session.noted.sent)
+        await stage.wait(200)
+        await say(stage)
+        await stage.until(lambda: len(stage.said) == 2)
+        assert stage.said == ["First.", "Second."]
+        assert not stage.call.of("error")
+
+
+async def test_a_connection_lost_in_an_answer_ends_it_honestly(place: Place, fake: Any) -> None:
+    fake.pace_ms = 100
+    fake.replies = [Reply(f"{LONG} Fifteen sixteen seventeen. Eighteen."), Reply("Second.")]
+    async with await staged(place, fake) as stage:
+        await say(stage)
+        await stage.until(lambda: sound(stage) > 40)
+        await fake.session.socket.close(1011)
+        fake.pace_ms = 0
+        await stage.until(lambda: stage.call.of("error") and stage.said, 20_000)
+        await stage.until(lambda: stage.state[1] == "listening", 20_000)
+        # The cascade's voice says what is written, and that the rest will not come.
+        told = " ".join(stage.said).strip()
+        assert told.startswith("One two three")
+        assert "technical problem" in told
+        await say(stage)
+        ends = ("Second.", "The cascade speaks.")
+        await stage.until(lambda: stage.said[-1].endswith(ends), 20_000)
+
+
+async def test_a_hum_over_the_agents_voice_does_not_stop_it(fake_openai: Any) -> None:
+    place, fake = PLACES[0], fake_openai
+    fake.transcripts, fake.replies = (
+        ["count please", "mm-hm", "thanks"],
+        [Reply(LONG), Reply("Bye.")],
+    )
+    async with await staged(place, fake) as stage:
+        await say(stage)
+        await stage.until(lambda: sound(stage) > 500)
+        await say(stage, 300)
+        await stage.until(lambda: stage.said, 20_000)
+        assert stage.said == [LONG]
+        await stage.until_idle()
+        await say(stage)
+        await stage.until(lambda: len(stage.said) == 2)
+        users = [text for role, text in fake.session.story if role == "user"]
+        assert users == ["count please", "thanks"]
+
+
+@pytest.fixture
+async def fake_openai() -> AsyncIterator[FakeOpenAiRealtime]:
+    async with FakeOpenAiRealtime() as running:
+        yield running

@@ -17,7 +17,7 @@ from rapidfuzz import fuzz
 from antiphon.errors import ProviderError
 from antiphon.types import ToolCall
 
-LONGEST_MS = 600_000
+LONGEST_MS = 300_000
 """A longer answer is an endless one."""
 PAUSE_MS = 120
 _BLOCK_MS = 10

@@ -48,7 +48,7 @@ log = logging.getLogger("antiphon.realtime")
 
 MAX_FRAMES = 1500
 """Frames waiting to be sent: half a minute of sound. More means that nobody reads them."""
-MAX_ANSWERS = 8
+MAX_ANSWERS = 4
 """Answers whose sound may still be wanted: one with tools has several."""
 TRIES = 2
 """Connections in a row that may fail before the vendor is given up."""
@@ -72,7 +72,7 @@ class VendorCall:
         self._open: dict[str, Answer] = {}  # by the vendor's name, until they are whole
         self._usage: list[Usage] = []
         self._asks = 0
-        self._lately: deque[Answer] = deque(maxlen=MAX_ANSWERS)  # the brain's
+        self._lately: deque[Answer] = deque()  # the brain's
         self._error: ProviderError | None = None
         self._lost = asyncio.Event()  # a connection was, once
         self._back = asyncio.Event()  # connected, or given up
@@ -129,6 +129,8 @@ class VendorCall:
         frames = wire.answer(news, 0 if begun else answer.ask)
         self.send(frames)
         self._lately.append(answer)
+        if len(self._lately) > MAX_ANSWERS:
+            self._lately.popleft().stop()
         self._ledger.gave(answer)
         return answer
 
