@@ -209,21 +209,26 @@ class Answer:
     def _reach(self, span: Span) -> tuple[int, bool]:
         """How many bytes belong to the segment, and whether its end is among them: a pause at a
         likely place, or the last place where it may be."""
-        block = self.rate_hz * _BLOCK_MS // 1000 * 2
-        count = len(self.pcm) // block
-        if not count:
-            return 0, False
-        samples = np.frombuffer(bytes(self.pcm[: count * block]), "<i2").astype(np.float32)
-        quiet = np.sqrt(np.mean(samples.reshape(count, -1) ** 2, axis=1)) < _QUIET
         expected_ms = self.expected_ms(span)
         at_ms = self.ms(self.total_bytes - len(self.pcm)) - span.start_ms
-        run = 0
-        for number in range(count):
-            run = run + 1 if quiet[number] else 0
+        latest_ms = _LATEST * expected_ms + _LATEST_MS
+        block = self.rate_hz * _BLOCK_MS // 1000 * 2
+        most = max(1, int((latest_ms - at_ms) / _BLOCK_MS) + 1)
+        count = min(len(self.pcm) // block, most)
+        # What is surely inside is not looked at.
+        inside = min(count, max(0, int((_EARLIEST * expected_ms - PAUSE_MS - at_ms) / _BLOCK_MS)))
+        if inside == count:
+            return count * block, False
+        looked_at = np.frombuffer(bytes(self.pcm[inside * block : count * block]), "<i2")
+        samples = looked_at.reshape(count - inside, -1).astype(np.float32)
+        quiet = np.einsum("ij,ij->i", samples, samples) < _QUIET**2 * samples.shape[1]
+        run, at_ms = 0, at_ms + inside * _BLOCK_MS
+        for number, is_quiet in enumerate(quiet.tolist(), inside + 1):
+            run = run + 1 if is_quiet else 0
             at_ms += _BLOCK_MS
             paused = run * _BLOCK_MS >= PAUSE_MS and at_ms >= _EARLIEST * expected_ms
-            if paused or at_ms >= _LATEST * expected_ms + _LATEST_MS:
-                return (number + 1) * block, True
+            if paused or at_ms >= latest_ms:
+                return number * block, True
         # A pause that has begun may be the end: what is quiet at the end waits for what follows.
         return (count - min(run, PAUSE_MS // _BLOCK_MS)) * block, False
 
