@@ -8,14 +8,14 @@ measured is what a caller notices: the time from their last sound to the agent's
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from antiphon.agent.config import AgentConfig
 from antiphon.agent.load import LoadedAgent
@@ -36,13 +36,15 @@ _SILENCE = bytes(FRAME_BYTES)
 @dataclass(frozen=True, slots=True)
 class Load:
     """What is asked for: `calls` in all, `at_once` at a time, `turns` each; every provider fails a
-    share `faults` of its requests, and stalls at as many."""
+    share `faults` of its requests, and stalls at as many. `traces` is a folder for the records of
+    the calls."""
 
     calls: int = 200
     at_once: int = 20
     turns: int = 5
     faults: float = 0.0
     seed: int = 0
+    traces: Path | None = None
 
 
 @dataclass(slots=True)
@@ -55,6 +57,8 @@ class Figures:
     ended_early: Counter[str] = field(default_factory=Counter)
     provider_errors: Counter[str] = field(default_factory=Counter)
     late_ms: list[float] = field(default_factory=list)
+    slow: list[tuple[str, int]] = field(default_factory=list)
+    """Call and time of each turn after which nothing was heard in time."""
     call_s: float = 0.0
     cpu_s: float = 0.0
 
@@ -102,7 +106,9 @@ async def run_load(load: Load, tell: Callable[[int, int], None] = lambda done, o
     """
     figures = Figures()
     metrics = _Failures(figures.provider_errors)
-    supervisor = Supervisor([load_agent(load)], max_calls=load.at_once + 1, metrics=metrics)
+    supervisor = Supervisor(
+        [load_agent(load)], max_calls=load.at_once + 1, traces=load.traces, metrics=metrics
+    )
     await supervisor.start()
     lines, done = asyncio.Semaphore(load.at_once), 0
     watch = asyncio.create_task(_watch_loop(figures.late_ms))
@@ -162,6 +168,7 @@ class _Caller:
         self._said = ""  # by the agent since the turn began
         self._turn_open = False
         self._ended = ""
+        self._call_id = ""
 
     def notify(self, event: dict[str, Any]) -> None:
         """What the agent says, and whether the call is over."""
@@ -176,6 +183,7 @@ class _Caller:
     async def call(self, supervisor: Supervisor) -> None:
         """All turns of it, in real time."""
         session = await supervisor.start_call(self)
+        self._call_id = session.call_id
         loop = asyncio.get_running_loop()
         begun = due = loop.time()
         while not self._ended and self._goes_on():
@@ -224,12 +232,14 @@ class _Caller:
         self._silent_ms = 0 if sounding else self._silent_ms + FRAME_MS
         if sounding and self._waited_ms is not None and self._at == len(self._speech):
             self._figures.answers_ms.append(self._waited_ms)
+            if self._waited_ms > WITHIN_MS:
+                self._figures.slow.append((self._call_id, self._waited_ms))
             self._waited_ms = None
 
 
 def _tone() -> list[bytes]:
     """Something that a level detector takes for speech, in frames."""
     count = INPUT_RATE_HZ * SPEECH_MS // 1000
-    wave = 6000 * np.sin(2 * np.pi * 200 / INPUT_RATE_HZ * np.arange(count))
-    pcm = wave.astype("<i2").tobytes()
+    step = 2 * math.pi * 200 / INPUT_RATE_HZ
+    pcm = array("h", (round(6000 * math.sin(step * at)) for at in range(count))).tobytes()
     return [pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm), FRAME_BYTES)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +26,9 @@ def load(
         ),
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Start of the draws.", min=0)] = 0,
+    traces: Annotated[
+        Path | None, typer.Option(help="Folder for the calls' traces, for `antiphon replay`.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON only.")] = False,
 ) -> None:
     """Make many calls in real time, in this process, with scripted providers.
@@ -39,7 +43,7 @@ def load(
             told["done"] = done * 10 // of
             print(f"{done} of {of} calls", file=sys.stderr)
 
-    figures = asyncio.run(run_load(Load(calls, at_once, turns, faults, seed), tell))
+    figures = asyncio.run(run_load(Load(calls, at_once, turns, faults, seed, traces), tell))
     summary = _summary(figures)
     print(json.dumps(summary) if json_ else _text(summary))
     missed = figures.turns - sum(ms <= WITHIN_MS for ms in figures.answers_ms)
@@ -56,6 +60,7 @@ def _summary(figures: Figures) -> dict[str, Any]:
         "p99_ms": _at(times, 0.99),
         "longest_ms": _at(times, 1.0),
         "heard": dict(figures.heard),
+        "slow": figures.slow[:20],
         "ended_early": dict(figures.ended_early),
         "provider_errors": dict(figures.provider_errors),
         "cores_per_call": round(figures.cpu_s / max(1e-9, figures.call_s), 4),
@@ -79,6 +84,7 @@ def _text(summary: dict[str, Any]) -> str:
             f"p95 {summary['p95_ms']}, p99 {summary['p99_ms']}, "
             f"longest {summary['longest_ms']} ms",
             f"heard in the end: {listed(summary['heard'])}",
+            *(f"{call}: {ms} ms" for call, ms in summary["slow"]),
             f"calls that ended early: {listed(summary['ended_early'])}",
             f"failures of providers: {listed(summary['provider_errors'])}",
             f"{summary['cores_per_call']} cores a call, callers included; event loop late p99 "

@@ -52,8 +52,8 @@ def sim(
     outage: Annotated[
         float | None,
         typer.Option(
-            help="Instead: every provider fails this share of requests, and stalls at as many; "
-            "tells how soon callers heard something after each of --seeds turns.",
+            help="Instead: providers fail and stall at this share of requests; tells how soon "
+            "callers heard something after each of --seeds turns.",
             min=0,
             max=1,
         ),
@@ -62,9 +62,8 @@ def sim(
     """Simulate conversations with all sorts of callers and faults, and check every promise.
 
     The same seed is the same conversation, on any machine. Exit code 1 when a promise breaks: the
-    first conversation that does is made as small as it can be while it still breaks the same
-    promise, printed as a readable script, and its trace is written for `antiphon replay`.
-    Ctrl-C stops it and tells what there was so far.
+    first conversation that does is made as small as it can be while it still breaks it, printed as
+    a script, and its trace is written for `antiphon replay`. Ctrl-C stops it.
     """
     if outage is not None:
         _outage(seeds, outage, start)
