@@ -13,6 +13,7 @@ from typing import Any
 import azure.cognitiveservices.speech as speechsdk
 
 from tests.fakes.azure_speech import AzureSpeech
+from tests.support.stt_talk import until
 
 WAIT_S = 10
 
@@ -69,17 +70,19 @@ async def test_voices() -> None:
 
     words: list[tuple[str, int]] = []
 
-    def say(fake: AzureSpeech) -> Any:
+    def say(fake: AzureSpeech) -> tuple[Any, Any]:
         voice = speechsdk.SpeechSynthesizer(config(fake), audio_config=None)
         voice.synthesis_word_boundary.connect(
             lambda event: words.append((event.text, event.audio_offset // 10_000))
         )
-        return voice.speak_ssml_async(document).get()
+        return voice, voice.speak_ssml_async(document).get()
 
     async with AzureSpeech() as fake:
         async with asyncio.timeout(WAIT_S):
-            result = await asyncio.to_thread(say, fake)
+            voice, result = await asyncio.to_thread(say, fake)
         assert result.reason == speechsdk.ResultReason.SynthesizingAudioCompleted
         assert len(result.audio_data) == 6 * 2400
         assert fake.documents == [document]
+        await until(lambda: words)
         assert words[0] == ("Hello", 0)
+        del voice  # which tells them in a thread of its own
