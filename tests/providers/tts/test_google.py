@@ -10,7 +10,6 @@ from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.base import AgentHints, TtsAudio, TtsEvent, TtsSegment, TtsSegmentDone
 from antiphon.providers.secret import Secret
 from antiphon.providers.tts.google import GoogleTts
-from antiphon.providers.tts.phones import ipa
 from tests.fakes.google_speech import GoogleSpeech
 from tests.support.stt_talk import until
 
@@ -149,8 +148,3 @@ async def test_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     with pytest.raises(UserFacingError, match="GOOGLE_APPLICATION_CREDENTIALS"):
         await GoogleTts(GoogleTts.Options(), AgentHints()).start()
-
-
-def test_phones() -> None:
-    assert ipa("K AA1 F IY0") == "kɑfi"
-    assert ipa("CH OY S") == "tʃɔɪs"
