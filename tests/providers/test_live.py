@@ -330,11 +330,12 @@ async def test_a_flush_may_go_unanswered_when_nothing_more_was_said() -> None:
     stream.begin(2, 0)
     speak(stream, 10)
     await until(lambda: line.audio_ms == 800)
-    line.tell(Piece("no", True, 750, (Word("no", 650, 750),)))
+    line.tell(Piece("late", True, 620, (Word("late", 500, 620),)))
+    line.tell(Piece("no", True, 750, (Word("no", 590, 750),)))
     stream.finalize(2, 1)
     events = await read(stream, 2)
     assert isinstance(events[1], FinalText)
-    assert (events[1].text, events[1].words) == ("no", (Word("no", 50, 150),))
+    assert (events[1].text, events[1].words) == ("no", (Word("no", 0, 150),))
     assert len(far.lines) == 1
     await stream.aclose()
 

@@ -262,9 +262,11 @@ class LiveStream:
         """When the newest flush is not waited for any longer."""
         wait_ms = self._vendor.final_ms
         ask, utterance = self._asks[-1], self._utterance
-        told = ask.revision is None or utterance is None or utterance.settled()
-        if self._vendor.quiet_ms and told and ask.is_read():
-            wait_ms = min(wait_ms, self._vendor.quiet_ms)
+        if self._vendor.quiet_ms and ask.is_read():
+            if ask.revision is None or utterance is None or utterance.settled():
+                wait_ms = min(wait_ms, self._vendor.quiet_ms)
+            elif not utterance.text():  # its first word may still be under way
+                wait_ms = min(wait_ms, 2 * self._vendor.quiet_ms)
         return ask.at + wait_ms / 1000
 
     def _overdue(self) -> None:
@@ -331,7 +333,8 @@ class LiveStream:
             return
         if any(ask.revision is None for ask in self._asks):
             words = told.words if isinstance(told, Piece) else ()
-            if not words or words[0].start_ms < utterance.origin_ms:
+            # Vendors' times are not exact: a word lies where its middle is.
+            if not words or words[0].start_ms + words[0].end_ms < 2 * utterance.origin_ms:
                 return
             # What is told now came after the past, which is then told, too.
             self._asks = deque(ask for ask in self._asks if ask.revision is not None)

@@ -105,9 +105,9 @@ class Vendor:
     `final_codes` are closing codes after which trying again is of no use.
 
     A vendor may leave a flush unanswered when nothing was said since its last final piece; then
-    after `quiet_ms` (0: it always answers) that counts as the answer, provided that it has answered
-    a ping sent after the flush, and that there were no `lull_ms` of audio (0: any) about which it
-    said nothing whatever.
+    after `quiet_ms` (0: it always answers), or twice that when there is no text at all, that
+    counts as the answer, provided that it has answered a ping sent after the flush, and that there
+    were no `lull_ms` of audio (0: any) about which it said nothing whatever.
     """
 
     name: str
