@@ -6,13 +6,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from antiphon.agent.load import load_agent
 from antiphon.agent.realtime import for_realtime
+from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints
 from antiphon.providers.registry import make
+from antiphon.session.providers import start_providers
 from tests.fakes.deepgram_agent import FakeDeepgramAgent
 from tests.fakes.elevenlabs_agent import FakeElevenLabsAgent
 from tests.fakes.gemini_live import FakeGeminiLive
@@ -269,3 +273,27 @@ async def test_a_hum_over_the_agents_voice_does_not_stop_it(fake_openai: Any) ->
 async def fake_openai() -> AsyncIterator[FakeOpenAiRealtime]:
     async with FakeOpenAiRealtime() as running:
         yield running
+
+
+async def test_an_agent_needs_nothing_but_the_model(
+    tmp_path: Path, fake_openai: FakeOpenAiRealtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No language model is there, and the recogniser does not know what callers say."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    file = tmp_path / "agent.yaml"
+    place = f"{{provider: openai, base_url: '{fake_openai.http_url}/v1'}}"
+    file.write_text(f"name: Cafe\ngreeting: Welcome.\nturn_detector: null\nrealtime: {place}\n")
+    loaded = load_agent(file)
+    started = await start_providers(loaded)
+    try:
+        provided = replace(started, vad=providers().vad, voices=providers().voices)
+        async with LiveStage(loaded, provided) as stage:
+            await stage.until(lambda: stage.said)
+            await stage.until_idle()
+            await say(stage)
+            await stage.until(lambda: len(stage.said) == 2)
+            assert stage.said == ["Welcome.", "Yes, of course."]
+        with pytest.raises(ProviderError, match="pocketsphinx needs to know"):
+            await started.stt.open()
+    finally:
+        await started.stop()

@@ -21,6 +21,7 @@ from antiphon.providers.failover.llm import GuardedLlm
 from antiphon.providers.failover.probes import probe_llm, probe_stt, probe_tts
 from antiphon.providers.failover.stt import FailoverStt
 from antiphon.providers.failover.tts import GuardedTts
+from antiphon.session.beside import Beside
 from antiphon.session.recorded import RecordedVoice, cache_folder
 from antiphon.spoken.text import prepare
 from antiphon.types import INPUT_RATE_HZ
@@ -81,7 +82,9 @@ async def start_providers(agent: LoadedAgent, metrics: Metrics = METRICS) -> Pro
         EchoCanceller(INPUT_RATE_HZ)  # what is missing for it is said now, not in a call
 
     def make(kind: registry.Kind, choice: ProviderChoice) -> Any:
-        return registry.make(kind, choice.provider, choice.options, agent.hints)
+        made = registry.make(kind, choice.provider, choice.options, agent.hints)
+        default = choice in (config.stt, config.llm) and kind not in config.model_fields_set
+        return Beside(kind, made) if default and config.realtime is not None else made
 
     detector = config.turn_detector
     voices, tts_breakers = _guarded_voices(config, make)
