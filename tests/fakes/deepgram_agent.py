@@ -23,6 +23,7 @@ class FakeDeepgramAgent(FakeVendor):
         self.replies: list[Reply] = [Reply("Yes, of course.")]
         self.pace_ms = 0
         self.quiet_ms = 200
+        self.refuse_injections = False
         self.sessions: list[DeepgramSession] = []
 
     def routes(self) -> list[BaseRoute]:
@@ -90,7 +91,7 @@ class DeepgramSession:
                 if message["agent"].get("greeting"):
                     self.say(Reply(message["agent"]["greeting"]))
             case "InjectAgentMessage":
-                if self.busy or self._ear.speaking:
+                if self.busy or self._ear.speaking or self.fake.refuse_injections:
                     await self.emit("InjectionRefused", message="somebody is speaking")
                 else:
                     self.say(Reply(message["message"]))

@@ -297,3 +297,16 @@ async def test_an_agent_needs_nothing_but_the_model(
             await started.stt.open()
     finally:
         await started.stop()
+
+
+async def test_a_sentence_that_the_model_refuses_is_said_by_the_voice_beside_it() -> None:
+    place = PLACES[2]
+    async with FakeDeepgramAgent() as fake:
+        fake.refuse_injections = True
+        async with await staged(place, fake, greeting="Welcome to the cafe.") as stage:
+            await stage.until(lambda: stage.said)
+            assert stage.said == ["Welcome to the cafe."]
+            assert not stage.call.of("error")
+            await say(stage)
+            await stage.until(lambda: len(stage.said) == 2)
+            assert stage.said[1] == "Yes, of course."

@@ -191,9 +191,29 @@ class _SeatVoice:
 
     def _sound(self, segment: TtsSegment) -> AsyncGenerator[TtsEvent, None]:
         voice: Any = None if self._seat.call is None else self._seat.call.tts
-        if voice is not None and (voice.owns(segment.text) or voice.can_say()):
+        if voice is not None and voice.owns(segment.text):
             return cast("AsyncGenerator[TtsEvent, None]", voice.stream(_one(segment)))
+        if voice is not None and voice.can_say():
+            return self._asked(voice, segment)
         return self._said(segment)
+
+    async def _asked(self, voice: Tts, segment: TtsSegment) -> AsyncGenerator[TtsEvent, None]:
+        """A sentence that the model is asked to say; when it refuses, the cascade says it."""
+        begun = False
+        stream = cast("AsyncGenerator[TtsEvent, None]", voice.stream(_one(segment)))
+        try:
+            async with aclosing(stream) as events:
+                async for event in events:
+                    begun = begun or isinstance(event, TtsAudio)
+                    yield event
+            return
+        except ProviderError as error:
+            if begun:
+                raise
+            log.warning("the model did not say a sentence, the voice beside it does: %s", error)
+        async with aclosing(self._said(segment)) as events:
+            async for event in events:
+                yield event
 
     async def _said(self, segment: TtsSegment) -> AsyncGenerator[TtsEvent, None]:
         """A segment by the cascade's voice, at the model's rate."""
