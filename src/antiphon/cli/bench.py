@@ -20,6 +20,7 @@ from rich.table import Table
 
 from antiphon import __version__
 from antiphon.cli.bench_load import load
+from antiphon.cli.bench_providers import providers
 from antiphon.cli.bench_turns import turns
 from antiphon.errors import UserFacingError
 
@@ -92,6 +93,7 @@ ROWS = (
 bench = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 bench.command("turns")(turns)
 bench.command("load")(load)
+bench.command("providers")(providers)
 
 
 @bench.command("core")

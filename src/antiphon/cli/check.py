@@ -66,7 +66,7 @@ def _provider(agent: LoadedAgent, kind: registry.Kind) -> str:
     text = choice.provider
     if choice.options:
         text += f" ({', '.join(sorted(choice.options))})"
-    lacks = registry.info(kind, choice.provider).missing
+    lacks = registry.info(kind, choice.provider, choice.options).missing
     if lacks:
         return f"{text}: cannot run here: {lacks}"
     if (kind, choice.provider) != ("llm", "auto"):

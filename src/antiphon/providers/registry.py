@@ -4,13 +4,16 @@ A provider is a class named in the entry-point group `antiphon.<kind>`; ours and
 packages come in by the same door. Its module is imported only when an agent names it. The class has
 an attribute `Options` (a `ProviderOptions`), a docstring whose first sentence says what it is, and
 optionally a static method `missing() -> str | None` that says what this machine lacks for it (a
-shared library, a model file) and how to get it.
+shared library, a model file) and how to get it. Where that depends on the options, it takes them:
+`missing(options=None)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, cast, get_args, overload
 
@@ -18,6 +21,7 @@ from pydantic import ValidationError
 from rapidfuzz import process
 
 from antiphon.errors import UserFacingError
+from antiphon.providers._absent import advice, outline
 from antiphon.providers.base import (
     AgentHints,
     Llm,
@@ -34,18 +38,18 @@ Kind = Literal["vad", "turn", "stt", "llm", "tts", "realtime"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 AnyProvider = Vad | TurnDetector | Stt | Llm | Tts | Realtime
 
-_PACKAGE_OF_MODULE = {"yaml": "pyyaml", "prometheus_client": "prometheus-client"}
-
 
 @dataclass(frozen=True, slots=True)
 class ProviderInfo:
-    """One line of `antiphon providers`. `missing` is None where the provider can run here."""
+    """One entry of `antiphon providers`. `missing` is None where the provider can run here;
+    `required` are the options that have no default."""
 
     kind: Kind
     name: str
     summary: str
     missing: str | None
     traits: Traits = field(default_factory=Traits)
+    required: tuple[str, ...] = ()
 
 
 def available(kind: Kind) -> tuple[str, ...]:
@@ -139,16 +143,18 @@ def options_class(kind: Kind, name: str) -> type[ProviderOptions]:
     return cast("type[ProviderOptions]", provider_class(kind, name).Options)
 
 
-def info(kind: Kind, name: str) -> ProviderInfo:
-    """One provider, and whether it can run on this machine; raises when there is none."""
+def info(kind: Kind, name: str, options: Mapping[str, Any] | None = None) -> ProviderInfo:
+    """One provider, and whether it can run on this machine with these options (else with those that
+    it has when nothing is written); raises when there is none."""
     entries = _entries(kind)
     if name not in entries:
         raise UserFacingError(_unknown(kind, name, tuple(sorted(entries))))
-    return _describe(kind, name, entries[name])
+    return _describe(kind, name, entries[name], options or {})
 
 
 def describe(kind: Kind) -> tuple[ProviderInfo, ...]:
-    """Every provider of a kind, whether it can run on this machine or not. Imports all of them."""
+    """Every provider of a kind, whether it can run on this machine or not. Imports all of them; one
+    that cannot be imported is told of nevertheless."""
     return tuple(_describe(kind, name, entry) for name, entry in sorted(_entries(kind).items()))
 
 
@@ -159,21 +165,49 @@ def nearest(word: str, valid: tuple[str, ...]) -> str | None:
 
 
 def _entries(kind: Kind) -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=f"antiphon.{kind}")}
+    return _found(entry_points, f"antiphon.{kind}")
 
 
-def _describe(kind: Kind, name: str, entry: EntryPoint) -> ProviderInfo:
+@cache
+def _found(find: Callable[..., Iterable[EntryPoint]], group: str) -> dict[str, EntryPoint]:
+    # Each look goes through the metadata of all that is installed, which takes 50 ms.
+    return {entry.name: entry for entry in find(group=group)}
+
+
+def _describe(
+    kind: Kind, name: str, entry: EntryPoint, given: Mapping[str, Any] | None = None
+) -> ProviderInfo:
     missing, cls = _load(entry)
     if cls is None:
-        return ProviderInfo(kind, name, "", missing)
+        text, traits = outline(entry)
+        return ProviderInfo(kind, name, _summary(text), missing, traits)
+    fields = cls.Options.model_fields.items()
+    return ProviderInfo(
+        kind,
+        name,
+        _summary(cls.__doc__ or ""),
+        _missing(cls, given or {}),
+        getattr(cls, "traits", Traits()),
+        tuple(key for key, one in fields if one.is_required()),
+    )
+
+
+def _missing(cls: type[Any], given: Mapping[str, Any]) -> str | None:
     probe = getattr(cls, "missing", None)
-    traits = getattr(cls, "traits", Traits())
-    return ProviderInfo(kind, name, _summary(cls), probe() if probe else None, traits)
+    if probe is None:
+        return None
+    if not inspect.signature(probe).parameters:
+        return cast("str | None", probe())
+    try:
+        options = cls.Options.model_validate(dict(given))
+    except ValidationError:
+        options = None
+    return cast("str | None", probe(options))
 
 
-def _summary(cls: type[Any]) -> str:
-    """The first sentence of the class's docstring."""
-    paragraph = " ".join((cls.__doc__ or "").partition("\n\n")[0].split())
+def _summary(docstring: str) -> str:
+    """Its first sentence."""
+    paragraph = " ".join(docstring.partition("\n\n")[0].split())
     first, dot, _ = paragraph.partition(". ")
     return first + dot.strip()
 
@@ -183,18 +217,9 @@ def _load(entry: EntryPoint) -> tuple[str | None, type[Any] | None]:
     try:
         return None, cast("type[Any]", entry.load())
     except ModuleNotFoundError as error:
-        return _advice(error.name or "", entry), None
+        return advice(error.name or "", entry), None
     except (ImportError, OSError, AttributeError) as error:
         return f"{entry.value} cannot be loaded: {error}", None
-
-
-def _advice(module: str, entry: EntryPoint) -> str:
-    top = module.partition(".")[0]
-    own = entry.module.partition(".")[0]
-    if top == own:
-        return f"its module {module} is not part of this installation"
-    package = _PACKAGE_OF_MODULE.get(top, top.replace("_", "-"))
-    return f"the Python package {package} is not installed; run: pip install {package}"
 
 
 def _unknown(kind: Kind, name: str, valid: tuple[str, ...]) -> str:

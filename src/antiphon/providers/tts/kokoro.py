@@ -82,6 +82,11 @@ class KokoroTts:
         self._speed = min(2.0, max(0.5, options.speed * hints.rate / _USUAL_RATE))
         self._model: Any = None
 
+    @staticmethod
+    def missing(options: KokoroOptions | None = None) -> str | None:
+        """What this machine lacks: the model that is named."""
+        return models.lack(options.model, "*.onnx") if options is not None else None
+
     @property
     def sample_rate_hz(self) -> int:
         return _RATE_HZ

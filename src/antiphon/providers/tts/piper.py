@@ -108,7 +108,10 @@ class PiperTts:
         """What this machine lacks for a voice in this process; a server needs nothing here."""
         if options is not None and options.base_url is not None:
             return None
-        return None if importlib.util.find_spec("piper") else _PACKAGE
+        if not importlib.util.find_spec("piper"):
+            return _PACKAGE
+        named = None if options is None else options.model
+        return None if named is None else models.lack(named, "*.onnx")
 
     @property
     def sample_rate_hz(self) -> int:
