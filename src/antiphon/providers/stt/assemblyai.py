@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from antiphon.errors import ProviderError
-from antiphon.providers.base import AgentHints, SttStream, Traits
-from antiphon.providers.secret import Secret, vendor_key
+from antiphon.providers.base import AgentHints, Traits
 from antiphon.providers.stt._greeting import (
     BYTES_PER_MS,
     Clock,
@@ -26,9 +25,9 @@ from antiphon.providers.stt._greeting import (
     flag,
     json_object,
 )
-from antiphon.providers.stt.live import LiveStream
-from antiphon.providers.stt.options import CloudSttOptions, is_address, keywords
-from antiphon.providers.stt.wire import Flushed, Frame, Link, Piece, Signal, Told, Vendor, Wire
+from antiphon.providers.stt.cloud import CloudStt
+from antiphon.providers.stt.options import SocketSttOptions, keywords
+from antiphon.providers.stt.wire import Flushed, Frame, Link, Piece, Signal, Told, Wire
 from antiphon.types import Word
 
 NAME = "assemblyai"
@@ -51,7 +50,7 @@ FINAL_CODES = frozenset({3006, 3007, 4000, 4001, 4002, 4003, 4100, 4101, 4104, 1
 3009: too many sessions; 4029: too fast; 4031: idle) are worth another try."""
 
 
-class AssemblyAiOptions(CloudSttOptions):
+class AssemblyAiOptions(SocketSttOptions):
     """Options of `stt: assemblyai`."""
 
     base_url: str = Field(default=ASSEMBLYAI_URL, description="The server, without `/v3`.")
@@ -79,16 +78,23 @@ class AssemblyAiOptions(CloudSttOptions):
         default={}, description="Further parameters of the address, such as `mode: balanced`."
     )
 
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        return is_address(value, "https", "http", "wss", "ws")
 
-
-class AssemblyAiStt:
+class AssemblyAiStt(CloudStt):
     """AssemblyAI's Universal-Streaming recognisers."""
 
     Options = AssemblyAiOptions
+    NAME = NAME
+    KEY_VARIABLE = KEY_VARIABLE
+    VENDOR_URL = ASSEMBLYAI_URL
+    LIVE: ClassVar[dict[str, Any]] = {
+        "chunk_ms": CHUNK_MS,
+        "keep_alive_ms": KEEP_ALIVE_MS,
+        "max_session_ms": MAX_SESSION_MS,
+        "speed": SPEED,
+        "final_codes": FINAL_CODES,
+        "quiet_ms": QUIET_MS,
+        "lull_ms": LULL_MS,
+    }
     traits = Traits(
         "cloud",
         KEY_VARIABLE,
@@ -96,42 +102,12 @@ class AssemblyAiStt:
     )
 
     def __init__(self, options: AssemblyAiOptions, hints: AgentHints) -> None:
-        self._options, self._hints = options, hints
+        super().__init__(options, hints)
+        self._options = options
         english = (options.language or hints.language).partition("-")[0] in ("", "en")
         kind = "english" if english else "multilingual"
         self.model = options.model or f"universal-streaming-{kind}"
         self._url = address(options.base_url, "/v3/ws", self._query(), options.extra_query)
-        self._key: Secret | None = options.api_key
-
-    async def start(self) -> None:
-        """Check the key. Each call has a session of its own, opened when the call begins.
-
-        Raises:
-            UserFacingError: there is no key, and AssemblyAI is asked.
-        """
-        self._key = vendor_key(
-            self._options.api_key, KEY_VARIABLE, "stt: assemblyai", url=self._options.base_url,
-            vendor_url=ASSEMBLYAI_URL,
-        )  # fmt: skip
-
-    async def aclose(self) -> None:
-        """Nothing is held between calls."""
-
-    async def open(self) -> SttStream:
-        return LiveStream(
-            Vendor(
-                NAME,
-                self._connect,
-                chunk_ms=CHUNK_MS,
-                keep_alive_ms=KEEP_ALIVE_MS,
-                final_ms=self._options.final_ms,
-                max_session_ms=MAX_SESSION_MS,
-                speed=SPEED,
-                final_codes=FINAL_CODES,
-                quiet_ms=QUIET_MS,
-                lull_ms=LULL_MS,
-            )
-        )
 
     async def _connect(self) -> tuple[Link, Wire]:
         headers = {"AssemblyAI-Version": API_VERSION}

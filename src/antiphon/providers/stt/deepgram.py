@@ -9,18 +9,17 @@ when there is little audio left. Ten seconds without audio or `KeepAlive` close 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from antiphon.errors import ProviderError
 from antiphon.net.ws import connect as ws_connect
-from antiphon.providers.base import AgentHints, SttStream, Traits
-from antiphon.providers.secret import Secret, vendor_key
+from antiphon.providers.base import AgentHints, Traits
 from antiphon.providers.stt._greeting import address, flag, in_ms, json_object
-from antiphon.providers.stt.live import LiveStream
-from antiphon.providers.stt.options import CloudSttOptions, is_address, keywords
-from antiphon.providers.stt.wire import Flushed, Frame, Link, Piece, Signal, Told, Vendor, Wire
+from antiphon.providers.stt.cloud import CloudStt
+from antiphon.providers.stt.options import SocketSttOptions, keywords
+from antiphon.providers.stt.wire import Flushed, Frame, Link, Piece, Signal, Told, Wire
 from antiphon.types import Word
 
 NAME = "deepgram"
@@ -35,7 +34,7 @@ _FINALIZE_SLACK_MS = 250
 """What is too little to be told in the answer to a Finalize."""
 
 
-class DeepgramSttOptions(CloudSttOptions):
+class DeepgramSttOptions(SocketSttOptions):
     """Options of `stt: deepgram`."""
 
     base_url: str = Field(default=DEEPGRAM_URL, description="The server, without `/v1`.")
@@ -56,16 +55,19 @@ class DeepgramSttOptions(CloudSttOptions):
         default={}, description="Further parameters of the address, such as `numerals: 'true'`."
     )
 
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        return is_address(value, "https", "http", "wss", "ws")
 
-
-class DeepgramStt:
+class DeepgramStt(CloudStt):
     """Deepgram's live transcription with the Nova models."""
 
     Options = DeepgramSttOptions
+    NAME = NAME
+    KEY_VARIABLE = KEY_VARIABLE
+    VENDOR_URL = DEEPGRAM_URL
+    LIVE: ClassVar[dict[str, Any]] = {
+        "keep_alive_ms": KEEP_ALIVE_MS,
+        "quiet_ms": QUIET_MS,
+        "lull_ms": LULL_MS,
+    }
     traits = Traits(
         "cloud",
         KEY_VARIABLE,
@@ -73,42 +75,12 @@ class DeepgramStt:
     )
 
     def __init__(self, options: DeepgramSttOptions, hints: AgentHints) -> None:
-        self._options, self._hints = options, hints
+        super().__init__(options, hints)
+        self._options = options
         self._url = address(options.base_url, "/v1/listen", self._query(), options.extra_query)
-        self._key: Secret | None = options.api_key
-
-    @property
-    def model(self) -> str:
-        return self._options.model
-
-    async def start(self) -> None:
-        """Check the key. Each call has a connection of its own, opened when the call begins.
-
-        Raises:
-            UserFacingError: there is no key, and Deepgram is asked.
-        """
-        self._key = vendor_key(
-            self._options.api_key, KEY_VARIABLE, "stt: deepgram", url=self._options.base_url,
-            vendor_url=DEEPGRAM_URL,
-        )  # fmt: skip
-
-    async def aclose(self) -> None:
-        """Nothing is held between calls."""
-
-    async def open(self) -> SttStream:
-        return LiveStream(
-            Vendor(
-                NAME,
-                self._connect,
-                keep_alive_ms=KEEP_ALIVE_MS,
-                final_ms=self._options.final_ms,
-                quiet_ms=QUIET_MS,
-                lull_ms=LULL_MS,
-            )
-        )
 
     async def _connect(self) -> tuple[Link, Wire]:
-        headers = {"Authorization": f"Token {self._key.value}"} if self._key else {}
+        headers = self._authorization("Token")
         socket = await ws_connect(
             self._url, NAME, headers=headers, within_ms=self._options.connect_ms
         )

@@ -11,12 +11,11 @@ after it sees to it that there is one. There is no KeepAlive: silence is what ke
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from antiphon.providers.base import AgentHints, SttStream, Traits
-from antiphon.providers.secret import Secret, vendor_key
+from antiphon.providers.base import AgentHints, Traits
 from antiphon.providers.stt._greeting import (
     Clock,
     address,
@@ -25,10 +24,10 @@ from antiphon.providers.stt._greeting import (
     in_ms,
     json_object,
 )
+from antiphon.providers.stt.cloud import CloudStt
 from antiphon.providers.stt.deepgram import DEEPGRAM_URL, KEY_VARIABLE, MAX_KEYWORDS, refusal
-from antiphon.providers.stt.live import LiveStream
-from antiphon.providers.stt.options import CloudSttOptions, is_address, keywords
-from antiphon.providers.stt.wire import Flushed, Frame, Link, Piece, Signal, Told, Vendor, Wire
+from antiphon.providers.stt.options import SocketSttOptions, keywords
+from antiphon.providers.stt.wire import Flushed, Frame, Link, Piece, Signal, Told, Wire
 from antiphon.types import Word
 
 NAME = "deepgram-flux"
@@ -41,7 +40,7 @@ LULL_MS = 2000
 _SLACK_MS = CHUNK_MS + 20
 
 
-class FluxOptions(CloudSttOptions):
+class FluxOptions(SocketSttOptions):
     """Options of `stt: deepgram-flux`."""
 
     base_url: str = Field(default=DEEPGRAM_URL, description="The server, without `/v2`.")
@@ -67,16 +66,20 @@ class FluxOptions(CloudSttOptions):
         default={}, description="Further parameters of the address, such as `tag: calls`."
     )
 
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        return is_address(value, "https", "http", "wss", "ws")
 
-
-class FluxStt:
+class FluxStt(CloudStt):
     """Deepgram Flux, which also knows when the caller's turn is over."""
 
     Options = FluxOptions
+    NAME = NAME
+    KEY_VARIABLE = KEY_VARIABLE
+    VENDOR_URL = DEEPGRAM_URL
+    LIVE: ClassVar[dict[str, Any]] = {
+        "chunk_ms": CHUNK_MS,
+        "keep_alive_ms": KEEP_ALIVE_MS,
+        "quiet_ms": QUIET_MS,
+        "lull_ms": LULL_MS,
+    }
     traits = Traits(
         "cloud",
         KEY_VARIABLE,
@@ -84,42 +87,15 @@ class FluxStt:
     )
 
     def __init__(self, options: FluxOptions, hints: AgentHints) -> None:
-        self._options, self._hints = options, hints
+        super().__init__(options, hints)
+        self._options = options
         self._language = (options.language or hints.language).partition("-")[0]
         english = self._language in ("", "en")
         self.model = options.model or ("flux-general-en" if english else "flux-general-multi")
         self._url = address(options.base_url, "/v2/listen", self._query(), options.extra_query)
-        self._key: Secret | None = options.api_key
-
-    async def start(self) -> None:
-        """Check the key. Each call has a connection of its own, opened when the call begins.
-
-        Raises:
-            UserFacingError: there is no key, and Deepgram is asked.
-        """
-        self._key = vendor_key(
-            self._options.api_key, KEY_VARIABLE, "stt: deepgram-flux", url=self._options.base_url,
-            vendor_url=DEEPGRAM_URL,
-        )  # fmt: skip
-
-    async def aclose(self) -> None:
-        """Nothing is held between calls."""
-
-    async def open(self) -> SttStream:
-        return LiveStream(
-            Vendor(
-                NAME,
-                self._connect,
-                chunk_ms=CHUNK_MS,
-                keep_alive_ms=KEEP_ALIVE_MS,
-                final_ms=self._options.final_ms,
-                quiet_ms=QUIET_MS,
-                lull_ms=LULL_MS,
-            )
-        )
 
     async def _connect(self) -> tuple[Link, Wire]:
-        headers = {"Authorization": f"Token {self._key.value}"} if self._key else {}
+        headers = self._authorization("Token")
         socket = await connect_and_greet(
             self._url,
             NAME,

@@ -15,13 +15,12 @@ import json
 import math
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from antiphon.errors import ProviderError
-from antiphon.providers.base import AgentHints, SttStream, Traits
-from antiphon.providers.secret import Secret, vendor_key
+from antiphon.providers.base import AgentHints, Traits
 from antiphon.providers.stt._greeting import (
     Clock,
     address,
@@ -30,9 +29,9 @@ from antiphon.providers.stt._greeting import (
     in_ms,
     json_object,
 )
-from antiphon.providers.stt.live import LiveStream
-from antiphon.providers.stt.options import CloudSttOptions, is_address, keywords
-from antiphon.providers.stt.wire import Flushed, Frame, Link, Piece, Told, Vendor, Wire
+from antiphon.providers.stt.cloud import CloudStt
+from antiphon.providers.stt.options import SocketSttOptions, keywords
+from antiphon.providers.stt.wire import Flushed, Frame, Link, Piece, Told, Wire
 from antiphon.types import INPUT_RATE_HZ, Word
 
 NAME = "elevenlabs"
@@ -64,7 +63,7 @@ _ERRORS = {
 """Messages that end a session, and whether another one may go better."""
 
 
-class ElevenLabsSttOptions(CloudSttOptions):
+class ElevenLabsSttOptions(SocketSttOptions):
     """Options of `stt: elevenlabs`."""
 
     base_url: str = Field(default=ELEVENLABS_URL, description="The server, without `/v1`.")
@@ -80,54 +79,27 @@ class ElevenLabsSttOptions(CloudSttOptions):
         default={}, description="Further parameters, such as `no_verbatim: 'true'`."
     )
 
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        return is_address(value, "https", "http", "wss", "ws")
 
-
-class ElevenLabsStt:
+class ElevenLabsStt(CloudStt):
     """ElevenLabs' Scribe in real time."""
 
     Options = ElevenLabsSttOptions
+    NAME = NAME
+    KEY_VARIABLE = KEY_VARIABLE
+    VENDOR_URL = ELEVENLABS_URL
+    LIVE: ClassVar[dict[str, Any]] = {
+        "chunk_ms": CHUNK_MS,
+        "keep_alive_ms": KEEP_ALIVE_MS,
+    }
     traits = Traits(
         "cloud", KEY_VARIABLE, ("partials", "word times", "confidence", "keywords", "languages")
     )
 
     def __init__(self, options: ElevenLabsSttOptions, hints: AgentHints) -> None:
-        self._options, self._hints = options, hints
+        super().__init__(options, hints)
+        self._options = options
         path = "/v1/speech-to-text/realtime"
         self._url = address(options.base_url, path, self._query(), options.extra_query)
-        self._key: Secret | None = options.api_key
-
-    @property
-    def model(self) -> str:
-        return self._options.model
-
-    async def start(self) -> None:
-        """Check the key. Each call has a session of its own, opened when the call begins.
-
-        Raises:
-            UserFacingError: there is no key, and ElevenLabs is asked.
-        """
-        self._key = vendor_key(
-            self._options.api_key, KEY_VARIABLE, "stt: elevenlabs", url=self._options.base_url,
-            vendor_url=ELEVENLABS_URL,
-        )  # fmt: skip
-
-    async def aclose(self) -> None:
-        """Nothing is held between calls."""
-
-    async def open(self) -> SttStream:
-        return LiveStream(
-            Vendor(
-                NAME,
-                self._connect,
-                chunk_ms=CHUNK_MS,
-                keep_alive_ms=KEEP_ALIVE_MS,
-                final_ms=self._options.final_ms,
-            )
-        )
 
     async def _connect(self) -> tuple[Link, Wire]:
         headers = {"xi-api-key": self._key.value} if self._key else {}

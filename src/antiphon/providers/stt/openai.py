@@ -9,12 +9,11 @@ commit. Items may be completed in another order than they were committed in.
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from antiphon.providers.base import AgentHints, SttStream, Traits
-from antiphon.providers.secret import Secret, vendor_key
+from antiphon.providers.base import AgentHints, Traits
 from antiphon.providers.stt._greeting import connect_and_greet
 from antiphon.providers.stt._openai_wire import (
     NAME,
@@ -22,17 +21,17 @@ from antiphon.providers.stt._openai_wire import (
     OpenAiWire,
     refusal,
 )
-from antiphon.providers.stt.live import LiveStream
+from antiphon.providers.stt.cloud import CloudStt
 from antiphon.providers.stt.openai_batch import MAX_KEYWORDS, OPENAI_URL, prompt_of
-from antiphon.providers.stt.options import CloudSttOptions, is_address, keywords, websocket_url
-from antiphon.providers.stt.wire import Link, Vendor, Wire
+from antiphon.providers.stt.options import SocketSttOptions, keywords, websocket_url
+from antiphon.providers.stt.wire import Link, Wire
 
 MAX_SESSION_MS = 55 * 60_000
 """A session ends after an hour."""
 _KEYWORD_MODELS = ("gpt-transcribe", "gpt-live-transcribe")
 
 
-class OpenAiSttOptions(CloudSttOptions):
+class OpenAiSttOptions(SocketSttOptions):
     """Options of `stt: openai`."""
 
     base_url: str = Field(default=OPENAI_URL, description="The server, with `/v1`.")
@@ -50,57 +49,30 @@ class OpenAiSttOptions(CloudSttOptions):
         default=2000, ge=50, le=60_000, description="Longest wait for a final text."
     )
 
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        return is_address(value, "https", "http", "wss", "ws")
 
-
-class OpenAiStt:
+class OpenAiStt(CloudStt):
     """OpenAI's realtime transcription (gpt-transcribe, gpt-4o-transcribe and their successors)."""
 
     Options = OpenAiSttOptions
+    NAME = NAME
+    KEY_VARIABLE = "OPENAI_API_KEY"
+    VENDOR_URL = OPENAI_URL
+    LIVE: ClassVar[dict[str, Any]] = {
+        "chunk_ms": 40,
+        "max_session_ms": MAX_SESSION_MS,
+    }
     traits = Traits("cloud", "OPENAI_API_KEY", ("partials", "confidence", "languages", "keywords"))
 
     def __init__(self, options: OpenAiSttOptions, hints: AgentHints) -> None:
-        self._options, self._hints = options, hints
+        super().__init__(options, hints)
+        self._options = options
         self._url = f"{websocket_url(options.base_url)}/realtime?intent=transcription"
-        self._key: Secret | None = options.api_key
-
-    @property
-    def model(self) -> str:
-        return self._options.model
-
-    async def start(self) -> None:
-        """Check the key. Each call has a connection of its own, opened when the call begins.
-
-        Raises:
-            UserFacingError: there is no key, and OpenAI is asked.
-        """
-        self._key = vendor_key(
-            self._options.api_key, "OPENAI_API_KEY", "stt: openai", url=self._options.base_url,
-            vendor_url=OPENAI_URL,
-        )  # fmt: skip
-
-    async def aclose(self) -> None:
-        """Nothing is held between calls."""
-
-    async def open(self) -> SttStream:
-        return LiveStream(
-            Vendor(
-                NAME,
-                self._connect,
-                chunk_ms=40,
-                final_ms=self._options.final_ms,
-                max_session_ms=MAX_SESSION_MS,
-            )
-        )
 
     async def _connect(self) -> tuple[Link, Wire]:
         socket = await connect_and_greet(
             self._url,
             NAME,
-            headers={"Authorization": f"Bearer {self._key.value}"} if self._key else {},
+            headers=self._authorization(),
             within_ms=self._options.connect_ms,
             is_ready=_is_configured,
             hello=json.dumps({"type": "session.update", "session": self._session()}),

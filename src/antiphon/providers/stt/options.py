@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from antiphon.providers.base import AgentHints, ProviderOptions
 from antiphon.providers.secret import Secret
@@ -24,6 +24,17 @@ class CloudSttOptions(ProviderOptions):
     final_ms: int = Field(
         default=1000, ge=50, le=60_000, description="Longest wait for a final text."
     )
+
+
+class SocketSttOptions(CloudSttOptions):
+    """Of a recogniser behind a WebSocket. A subclass gives `base_url` its default."""
+
+    base_url: str = ""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        return is_address(value, "https", "http", "wss", "ws")
 
 
 def is_address(value: str, *schemes: str) -> str:

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from antiphon.errors import ProviderError
-from antiphon.providers.base import AgentHints, SttStream, Traits
-from antiphon.providers.secret import Secret, vendor_key
+from antiphon.providers.base import AgentHints, Traits
 from antiphon.providers.stt._greeting import address, connect_and_greet, in_ms, json_object
-from antiphon.providers.stt.live import BYTES_PER_MS, LiveStream
-from antiphon.providers.stt.options import CloudSttOptions, is_address, keywords
-from antiphon.providers.stt.wire import Flushed, Frame, Link, Piece, Signal, Told, Vendor, Wire
+from antiphon.providers.stt.cloud import CloudStt
+from antiphon.providers.stt.live import BYTES_PER_MS
+from antiphon.providers.stt.options import SocketSttOptions, keywords
+from antiphon.providers.stt.wire import Flushed, Frame, Link, Piece, Signal, Told, Wire
 from antiphon.types import INPUT_RATE_HZ, Word
 
 NAME = "speechmatics"
@@ -42,7 +42,7 @@ _FINAL_TYPES = frozenset({
 """Others (quota_exceeded: too many at once; job_error; internal_error) are worth another try."""
 
 
-class SpeechmaticsOptions(CloudSttOptions):
+class SpeechmaticsOptions(SocketSttOptions):
     """Options of `stt: speechmatics`."""
 
     base_url: str = Field(
@@ -68,16 +68,21 @@ class SpeechmaticsOptions(CloudSttOptions):
     )
     extra_query: dict[str, str] = Field(default={}, description="Parameters of the address.")
 
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        return is_address(value, "wss", "ws", "https", "http")
 
-
-class SpeechmaticsStt:
+class SpeechmaticsStt(CloudStt):
     """Speechmatics in real time, in their cloud or in a container of one's own."""
 
     Options = SpeechmaticsOptions
+    NAME = NAME
+    KEY_VARIABLE = KEY_VARIABLE
+    VENDOR_URL = SPEECHMATICS_URL
+    LIVE: ClassVar[dict[str, Any]] = {
+        "chunk_ms": CHUNK_MS,
+        "max_session_ms": MAX_SESSION_MS,
+        "final_codes": FINAL_CODES,
+        "quiet_ms": QUIET_MS,
+        "lull_ms": LULL_MS,
+    }
     traits = Traits(
         "cloud",
         KEY_VARIABLE,
@@ -85,44 +90,12 @@ class SpeechmaticsStt:
     )
 
     def __init__(self, options: SpeechmaticsOptions, hints: AgentHints) -> None:
-        self._options, self._hints = options, hints
+        super().__init__(options, hints)
+        self._options = options
         self._url = address(options.base_url, "/v2", (), options.extra_query).rstrip("?")
-        self._key: Secret | None = options.api_key
-
-    @property
-    def model(self) -> str:
-        return self._options.model
-
-    async def start(self) -> None:
-        """Check the key. Each call has a session of its own, opened when the call begins.
-
-        Raises:
-            UserFacingError: there is no key, and Speechmatics' cloud is asked.
-        """
-        self._key = vendor_key(
-            self._options.api_key, KEY_VARIABLE, "stt: speechmatics", url=self._options.base_url,
-            vendor_url=SPEECHMATICS_URL,
-        )  # fmt: skip
-
-    async def aclose(self) -> None:
-        """Nothing is held between calls."""
-
-    async def open(self) -> SttStream:
-        return LiveStream(
-            Vendor(
-                NAME,
-                self._connect,
-                chunk_ms=CHUNK_MS,
-                final_ms=self._options.final_ms,
-                max_session_ms=MAX_SESSION_MS,
-                final_codes=FINAL_CODES,
-                quiet_ms=QUIET_MS,
-                lull_ms=LULL_MS,
-            )
-        )
 
     async def _connect(self) -> tuple[Link, Wire]:
-        headers = {"Authorization": f"Bearer {self._key.value}"} if self._key else {}
+        headers = self._authorization()
         socket = await connect_and_greet(
             self._url,
             NAME,
