@@ -52,7 +52,7 @@ class ProviderError(AntiphonError):
         provider: its registry name, such as `openai`.
         retryable: whether the same request may succeed later.
         status: the HTTP status, when there was one.
-        blame: what is wrong: the `provider`, one's `account` there (a key, money), or the `request`,
+        blame: what is wrong: the `provider`, an `account` there (a key, money), or the `request`,
             which others might answer; by the status when absent.
     """
 
