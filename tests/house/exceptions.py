@@ -16,6 +16,8 @@ WIDE_CONSTRUCTORS: dict[str, int] = {}
 """`module:Class` -> parameters."""
 
 SPAWNS: dict[str, str] = {
+    "bench/ask.py:understand": "reads text beside pushing sound, as a call does",
+    "bench/providers.py:Chain.measure": "turns at the same time; a TaskGroup of the benchmark",
     "channels/text.py:TextCall.run": "reads a socket beside writing it; a TaskGroup of the call",
     "channels/webrtc.py:WebRtcCall.run": "reads the track beside watching the line; a TaskGroup",
     "channels/webrtc.py:WebRtcChannel._negotiate": "the call outlives the HTTP request it came by",

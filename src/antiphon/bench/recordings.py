@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import numpy as np
-
 from antiphon.agent.config import ProviderChoice
 from antiphon.agent.load import LoadedAgent
 from antiphon.audio.resample import resample_file
@@ -98,6 +96,8 @@ async def recorded(agent: LoadedAgent, paths: Sequence[Path]) -> list[Speech]:
 
 def _at_input_rate(pcm: bytes, rate_hz: int) -> bytes:
     """With the silence around it that a caller leaves."""
+    import numpy as np
+
     samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32768
     made = np.clip(resample_file(samples, rate_hz, INPUT_RATE_HZ) * 32768, -32768, 32767)
     lead, tail = (bytes(ms * INPUT_RATE_HZ // 1000 * 2) for ms in (_LEAD_MS, _TAIL_MS))
