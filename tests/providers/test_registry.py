@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import EntryPoint
 from typing import Any, ClassVar
 
@@ -11,7 +13,9 @@ import pytest
 
 from antiphon.errors import UserFacingError
 from antiphon.providers import registry
-from antiphon.providers.base import AgentHints, ProviderOptions
+from antiphon.providers._absent import advice, outline
+from antiphon.providers.base import AgentHints, ProviderOptions, Traits
+from tests.house.source import ROOT
 
 
 class EchoOptions(ProviderOptions):
@@ -102,3 +106,56 @@ def test_listing_imports_no_provider() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_missing_may_depend_on_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(options: EchoOptions | None = None) -> str | None:
+        return None if options is None else f"speed {options.speed}"
+
+    monkeypatch.setattr(Echo, "missing", staticmethod(missing))
+    monkeypatch.setattr(sys.modules[HERE], "Echo", Echo)
+    assert registry.info("stt", "echo").missing == "speed 1"
+    assert registry.info("stt", "echo", {"speed": 3}).missing == "speed 3"
+    # What the agent's file says is checked elsewhere.
+    assert registry.info("stt", "echo", {"speed": "fast"}).missing is None
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [
+        ("grpc", "google"),
+        ("google.protobuf", "google"),
+        ("kokoro_onnx", "kokoro"),
+        ("piper", "piper"),
+        ("sherpa_onnx", "sherpa"),
+        ("vosk", "vosk"),
+        ("webrtcvad", "webrtcvad"),
+        ("faster_whisper", "whisper"),
+        ("livekit", "aec"),
+    ],
+)
+def test_the_extra_that_brings_a_package_is_named(module: str, extra: str) -> None:
+    entry = EntryPoint("x", "antiphon.providers.stt.x:X", "antiphon.stt")
+    assert advice(module, entry).endswith(f"run: pip install 'antiphon[{extra}]'")
+    stranger = EntryPoint("x", "stranger.x:X", "antiphon.stt")
+    assert "antiphon[" not in advice(module, stranger)
+
+
+def test_every_extra_that_users_are_told_of_exists() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    known = set(project["optional-dependencies"])
+    told = {
+        name
+        for path in (*(ROOT / "src").rglob("*.py"), *(ROOT / "docs").glob("*.md"))
+        for name in re.findall(r"antiphon\[([\w-]+)\]", path.read_text(encoding="utf-8"))
+    }
+    assert told <= known, told - known
+
+
+def test_one_that_cannot_be_imported_is_known_by_its_source() -> None:
+    entry = EntryPoint("google", "antiphon.providers.stt.google:GoogleStt", "antiphon.stt")
+    docstring, traits = outline(entry)
+    assert docstring.startswith("Google Cloud")
+    assert (traits.where, traits.key) == ("cloud", "GOOGLE_API_KEY")
+    assert outline(EntryPoint("x", f"{HERE}:Nobody", "antiphon.stt")) == ("", Traits())
+    assert outline(EntryPoint("x", "no.such.module:X", "antiphon.stt")) == ("", Traits())

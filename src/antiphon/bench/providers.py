@@ -104,7 +104,9 @@ class Chain:
         self._agent, self._fallbacks = agent, fallbacks
         self._lines = asyncio.Semaphore(at_once)
         self._started = AsyncExitStack()
-        self._members: dict[str, list[_Member]] = {"stt": [], "llm": [], "tts": []}
+        self._members: dict[str, list[_Member]] = {
+            kind: [] for kind in ("realtime", "stt", "llm", "tts")
+        }
         self._all = Row("all", "", CALLER)
         self.report = Report()
 
@@ -121,9 +123,10 @@ class Chain:
             "llm": (config.brains, (FIRST_TEXT, SENTENCE)),
             "tts": (config.voices, (FIRST_SOUND,)),
         }
+        if config.realtime is not None and not self._fallbacks:
+            parts = {"realtime": parts["realtime"]}  # the others only step in
         async with AsyncExitStack() as stack:
             for kind, (choices, what) in parts.items():
-                self._members[kind] = []
                 for number, choice in enumerate(choices):
                     if number == 0 or self._fallbacks:
                         member = await self._start(stack, kind, choice, what, number)

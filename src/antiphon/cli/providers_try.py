@@ -205,7 +205,7 @@ def _tell_sound(spoken: Any, trial: Trial) -> None:
     if trial.out is None:
         return
     try:
-        with wave.open(str(trial.out), "wb") as file:
+        with trial.out.open("wb") as out, wave.open(out) as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(spoken.rate_hz)

@@ -54,20 +54,24 @@ def extras() -> dict[str, str]:
 def outline(entry: EntryPoint) -> tuple[str, Traits]:
     """A provider's docstring and traits, read from its source rather than by importing it. Empty
     where there is no source, or it does not write its traits down as constants."""
-    try:
-        spec = find_spec(entry.module)
-        source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
-        tree = ast.parse(source)
-    except (ImportError, OSError, ValueError, SyntaxError):
-        return "", Traits()
-    names = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    cls = names.get(entry.attr)
+    tree = _tree(entry.module)
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    cls = classes.get(entry.attr)
     if cls is None:
         return "", Traits()
-    return ast.get_docstring(cls) or "", _traits(cls)
+    return ast.get_docstring(cls) or "", _traits(cls, tree)
 
 
-def _traits(cls: ast.ClassDef) -> Traits:
+def _tree(module: str) -> ast.Module:
+    try:
+        spec = find_spec(module)
+        source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+        return ast.parse(source)
+    except (ImportError, OSError, ValueError, SyntaxError):
+        return ast.parse("")
+
+
+def _traits(cls: ast.ClassDef, tree: ast.Module) -> Traits:
     for node in cls.body:
         if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
             continue
@@ -75,8 +79,19 @@ def _traits(cls: ast.ClassDef) -> Traits:
             call, fields = node.value, list(Traits.__dataclass_fields__)
             written = dict(zip(fields, call.args, strict=False))
             written |= {one.arg: one.value for one in call.keywords if one.arg}
-            return Traits(**{name: v for name, n in written.items() if (v := _literal(n))})
+            read = {name: _value(one, tree) for name, one in written.items()}
+            return Traits(**{name: value for name, value in read.items() if value})
     return Traits()
+
+
+def _value(node: ast.expr, tree: ast.Module) -> Any:
+    """A literal, or a name that stands for one here or where it is imported from."""
+    if isinstance(node, ast.Name):
+        for one in tree.body:
+            if isinstance(one, ast.ImportFrom) and node.id in [a.name for a in one.names]:
+                return _constants(_tree(one.module or "")).get(node.id)
+        return _constants(tree).get(node.id)
+    return _literal(node)
 
 
 def _literal(node: ast.expr) -> Any:
@@ -84,3 +99,16 @@ def _literal(node: ast.expr) -> Any:
         return ast.literal_eval(node)
     except ValueError:
         return None
+
+
+def _constants(tree: ast.Module) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        if not isinstance(node, ast.Assign):
+            continue
+        target, value = node.targets[0], node.value
+        pairs = [(target, value)]
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            pairs = list(zip(target.elts, value.elts, strict=False))
+        found |= {name.id: _literal(one) for name, one in pairs if isinstance(name, ast.Name)}
+    return found
