@@ -17,6 +17,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from antiphon.agent.config import AgentConfig, BudgetConfig, Limits, ToolConfig
 from antiphon.agent.speech import SpeechConfig
 from antiphon.engine import commands, events
 from antiphon.engine.policy import Phrases, TurnPolicy
+from antiphon.models import catalogue
 from antiphon.providers import registry
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -157,6 +159,30 @@ def provider_tables() -> str:
     return "\n\n".join(parts)
 
 
+EXTRAS = {
+    "faster-whisper": "whisper", "google": "google", "kokoro": "kokoro", "llama-cpp": "llama",
+    "piper": "piper", "sherpa-onnx": "sherpa", "vosk": "vosk", "webrtc": "webrtcvad",
+}  # fmt: skip
+"""Provider -> the extra that it is installed with."""
+LIBRARIES = {"espeak-ng": "`apt-get install libespeak-ng1`"}
+PLACES = {"here": "this machine", "server": "your server", "cloud": "cloud"}
+
+
+def choice_table(kind: registry.Kind) -> str:
+    """The providers of a kind with what each can do, and what it takes to use it anywhere."""
+    rows = []
+    for one in registry.describe(kind):
+        needs = [f"`antiphon[{EXTRAS[one.name]}]`"] if one.name in EXTRAS else []
+        needs += [LIBRARIES[one.name]] if one.name in LIBRARIES else []
+        if any(entry.provider == one.name for entry in catalogue.load().values()):
+            needs.append("a [model](models.md)")
+        needs += [f"`{one.traits.key}`"] if one.traits.key else []
+        needs += [f"`{key}`" for key in one.required]
+        can = ", ".join(one.traits.can)
+        rows.append([f"`{one.name}`", one.summary, PLACES[one.traits.where], can, ", ".join(needs)])
+    return table(("name", "what it is", "works on", "can", "needs"), rows)
+
+
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "engine.md": {
         "events": lambda: members(events, events.Event),
@@ -169,6 +195,7 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "phrases": lambda: settings(Phrases),
         "tools": lambda: options(ToolConfig),
     },
+    "choosing-providers.md": {kind: partial(choice_table, kind) for kind in registry.KINDS},
     "costs.md": {
         "budget": lambda: options(BudgetConfig),
         "limits": lambda: options(Limits),
