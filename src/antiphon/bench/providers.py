@@ -17,6 +17,7 @@ from antiphon.bench.converse import converse
 from antiphon.errors import ProviderError
 from antiphon.providers import registry
 from antiphon.providers.base import LlmRequest
+from antiphon.session.thinker import END_CALL
 from antiphon.types import Message
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "max": 1.0}
@@ -83,6 +84,14 @@ class Report:
     def works(self) -> bool:
         """Whether every part worked at least once."""
         return all(row.values_ms for row in self.rows)
+
+
+def request_of(agent: LoadedAgent, said: str) -> LlmRequest:
+    """What an agent's brain is asked after the caller's first sentence."""
+    config = agent.config
+    greeting = (Message("assistant", config.greeting),) if config.greeting else ()
+    messages = (system_message(config), *greeting, Message("user", said))
+    return LlmRequest(messages, (*(tool.spec for tool in agent.tools), END_CALL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +189,7 @@ class Chain:
             if not self._fallbacks:
                 return turn
         heard_ms = await self._hear(speech, turn)
-        request = self._request(turn.understood or speech.text or _HELLO)
+        request = request_of(self._agent, turn.understood or speech.text or _HELLO)
         sentence, thought_ms = await self._think(request, turn)
         sounded_ms = await self._say(sentence)
         if None not in (heard_ms, thought_ms, sounded_ms) and not self._members["realtime"]:
@@ -189,17 +198,13 @@ class Chain:
             self._all.values_ms.append(turn.caller_ms)
         return turn
 
-    def _request(self, said: str) -> LlmRequest:
-        config = self._agent.config
-        greeting = (Message("assistant", config.greeting),) if config.greeting else ()
-        messages = (system_message(config), *greeting, Message("user", said))
-        return LlmRequest(messages, tuple(tool.spec for tool in self._agent.tools))
-
     async def _model(self, speech: Speech, turn: Turn) -> None:
         """A speech-to-speech model does all of it."""
         for member in self._members["realtime"]:
             final, sound = member.rows
-            made = await _tried(final, converse(member.provider, self._request(""), speech))
+            made = await _tried(
+                final, converse(member.provider, request_of(self._agent, ""), speech)
+            )
             if made is not None:
                 turn.understood, turn.answer = made.heard.text, made.text
                 final.values_ms.append(made.heard.final_ms)

@@ -16,11 +16,8 @@ import yaml
 
 from antiphon.agent.default import default_agent
 from antiphon.agent.load import LoadedAgent, load_agent
-from antiphon.agent.prompt import system_message
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers import registry
-from antiphon.providers.base import LlmRequest
-from antiphon.types import Message
 
 DEADLINE_S = 60.0
 
@@ -217,21 +214,24 @@ def _tell_sound(spoken: Any, trial: Trial) -> None:
 
 async def _think(made: Any, trial: Trial) -> None:
     from antiphon.bench import ask
+    from antiphon.bench.providers import request_of
 
     if chosen := getattr(made, "chosen", ""):
         print(f"chosen: {chosen}")
-    print(f"asked: {trial.text or _example(trial)}")
-    said = False
+    said = trial.text or _example(trial)
+    request = request_of(trial.agent, said)
+    print(f"asked: {said}")
+    begun = False
 
     def tell(text: str) -> None:
-        nonlocal said
-        print(text if said else f"says: {text}", end="", flush=True)
-        said = True
+        nonlocal begun
+        print(text if begun else f"says: {text}", end="", flush=True)
+        begun = True
 
     try:
-        answered = await ask.answer(made, _request(trial), name=trial.name, tell=tell)
+        answered = await ask.answer(made, request, name=trial.name, tell=tell)
     finally:
-        if said:
+        if begun:
             print()
     for one in answered.tools:
         print(f"wants the tool {one.name}({one.arguments})")
@@ -247,14 +247,6 @@ async def _think(made: Any, trial: Trial) -> None:
             f"tokens: {usage.input_tokens} read ({usage.cached_tokens} of them cached), "
             f"{usage.output_tokens} written"
         )
-
-
-def _request(trial: Trial) -> LlmRequest:
-    config = trial.agent.config
-    greeting = (Message("assistant", config.greeting),) if config.greeting else ()
-    user = Message("user", trial.text or _example(trial))
-    tools = tuple(tool.spec for tool in trial.agent.tools)
-    return LlmRequest((system_message(config), *greeting, user), tools)
 
 
 def _example(trial: Trial) -> str:
@@ -299,10 +291,10 @@ def _tell_text(heard: Any) -> None:
 
 async def _converse(made: Any, trial: Trial) -> None:
     from antiphon.bench.converse import converse
+    from antiphon.bench.providers import request_of
 
     speech = await _speech(trial)
-    request = LlmRequest(_request(trial).messages[:1])
-    done = await converse(made, request, speech, name=trial.name)
+    done = await converse(made, request_of(trial.agent, ""), speech, name=trial.name)
     _tell_text(done.heard)
     print(f"says: {done.text}")
     print(
