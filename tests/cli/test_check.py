@@ -57,3 +57,13 @@ def test_check_says_that_there_is_no_brain(
     path.write_text("name: Tea\nstt: scripted\n")
     assert run(monkeypatch, "check", str(path)) == 1
     assert "No language model was found" in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_here_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ANTIPHON_MODELS", str(tmp_path / "models"))
+    path = tmp_path / "agent.yaml"
+    path.write_text("name: a\nllm: scripted\ntts: {provider: kokoro, model: kokoro-v1.0-int8}\n")
+    assert run(monkeypatch, "check", str(path)) == 0
+    assert "antiphon models pull kokoro-v1.0-int8" in capsys.readouterr().out
