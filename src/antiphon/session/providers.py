@@ -87,8 +87,8 @@ async def start_providers(agent: LoadedAgent, metrics: Metrics = METRICS) -> Pro
         return Beside(kind, made) if default and config.realtime is not None else made
 
     detector = config.turn_detector
-    voices, tts_breakers = _guarded_voices(config, make)
-    llms, llm_breakers = _guarded_llms(config, make)
+    voices, tts_breakers = _guarded_voices(config, make, metrics)
+    llms, llm_breakers = _guarded_llms(config, make, metrics)
     recorded = RecordedVoice(
         config.phrases.voice_gone,
         voices,
@@ -115,15 +115,23 @@ async def start_providers(agent: LoadedAgent, metrics: Metrics = METRICS) -> Pro
 Make = Callable[[registry.Kind, ProviderChoice], Any]
 
 
-def _guarded_voices(config: AgentConfig, make: Make) -> tuple[tuple[Tts, ...], Breakers]:
+def _guarded_voices(
+    config: AgentConfig, make: Make, metrics: Metrics
+) -> tuple[tuple[Tts, ...], Breakers]:
     made: tuple[Tts, ...] = tuple(make("tts", one) for one in config.voices)
-    group = _breakers("tts", config.voices, config, [partial(probe_tts, one) for one in made])
+    group = _breakers(
+        "tts", config.voices, config, [partial(probe_tts, one) for one in made], metrics
+    )
     return tuple(GuardedTts(one, number, group) for number, one in enumerate(made)), group
 
 
-def _guarded_llms(config: AgentConfig, make: Make) -> tuple[tuple[Llm, ...], Breakers]:
+def _guarded_llms(
+    config: AgentConfig, make: Make, metrics: Metrics
+) -> tuple[tuple[Llm, ...], Breakers]:
     made: tuple[Llm, ...] = tuple(make("llm", one) for one in config.brains)
-    group = _breakers("llm", config.brains, config, [partial(probe_llm, one) for one in made])
+    group = _breakers(
+        "llm", config.brains, config, [partial(probe_llm, one) for one in made], metrics
+    )
     hedge_ms = config.fallback.hedge_ms
     return tuple(GuardedLlm(made, number, group, hedge_ms) for number in range(len(made))), group
 
@@ -140,7 +148,7 @@ def _one_stt(config: AgentConfig, make: Make, metrics: Metrics) -> Stt:
         metrics.provider_failed("stt", provider)
         log.warning("stt %s failed, the next one is asked: %s", provider, error)
 
-    group = _breakers("stt", chosen, config, [partial(probe_stt, one) for one in made])
+    group = _breakers("stt", chosen, config, [partial(probe_stt, one) for one in made], metrics)
     return FailoverStt(made, group, config.fallback.stt_final_ms, report)
 
 
@@ -149,8 +157,13 @@ def _breakers(
     chosen: Sequence[ProviderChoice],
     config: AgentConfig,
     probes: Sequence[Callable[[], Awaitable[None]]],
+    metrics: Metrics,
 ) -> Breakers:
     """Where there is nobody else, nobody is ever passed over."""
     limit = config.fallback.breaker_failures if len(chosen) > 1 else ALONE
-    pairs = zip(chosen, probes, strict=True)
-    return Breakers([Breaker(f"{kind} {one.provider}", limit, probe) for one, probe in pairs])
+    made = []
+    for one, probe in zip(chosen, probes, strict=True):
+        breaker = Breaker(f"{kind} {one.provider}", limit, probe)
+        breaker.on_stall = partial(metrics.provider_failed, kind, one.provider)
+        made.append(breaker)
+    return Breakers(made)

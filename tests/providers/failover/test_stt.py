@@ -18,8 +18,10 @@ FRAME = bytes(FRAME_BYTES)
 class Ear:
     """Tells how many frames of an utterance it was given."""
 
-    def __init__(self, *, deaf: bool = False, closed: bool = False, breaks_at: int = 0) -> None:
-        self.deaf, self.closed, self.breaks_at = deaf, closed, breaks_at
+    def __init__(
+        self, *, deaf: bool = False, closed: bool = False, breaks_at: int = 0, dull: bool = False
+    ) -> None:
+        self.deaf, self.closed, self.breaks_at, self.dull = deaf, closed, breaks_at, dull
         self.streams: list[EarStream] = []
 
     async def start(self) -> None: ...
@@ -49,7 +51,8 @@ class EarStream:
 
     def finalize(self, utterance_id: int, revision: int) -> None:
         if not self.ear.deaf:
-            self.queue.put_nowait(FinalText(utterance_id, revision, f"{self.heard} frames"))
+            text = "" if self.ear.dull else f"{self.heard} frames"
+            self.queue.put_nowait(FinalText(utterance_id, revision, text))
 
     def end(self, utterance_id: int) -> None:
         self.open = False
@@ -158,5 +161,25 @@ async def test_a_loss_in_silence_is_mended_without_a_word() -> None:
     assert (await final(stream)).text == "5 frames"
     assert failed == [0]
     await stream.aclose()
+    await stream.aclose()
+    await stt.aclose()
+
+
+async def test_one_that_understands_nothing_twice_running_is_replaced() -> None:
+    stt, failed = several(Ear(dull=True), Ear())
+    stream = await stt.open()
+    for utterance_id, frames in ((1, 100), (2, 10), (3, 10)):
+        stream.begin(utterance_id, 0)
+        speak(stream, frames)
+        for revision in (1, 2):
+            stream.finalize(utterance_id, revision)
+            assert (await final(stream)).text == ""  # a noise, or short, or for the first time
+        stream.end(utterance_id)
+    assert failed == []
+    stream.begin(4, 0)
+    speak(stream, 100)
+    stream.finalize(4, 1)
+    assert (await final(stream)).text == "100 frames"
+    assert failed == [0]
     await stream.aclose()
     await stt.aclose()

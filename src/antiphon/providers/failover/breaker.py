@@ -44,6 +44,7 @@ class Breaker:
     ) -> None:
         self.name, self.open = name, False
         self.on_change: Callable[[], None] = lambda: None
+        self.on_stall: Callable[[], None] = lambda: None
         self._limit, self._probe, self._first_s = failures, probe, first_s
         self._failures = 0
         self._task: asyncio.Task[None] | None = None
@@ -73,6 +74,11 @@ class Breaker:
         log.warning("%s is not asked until it answers a probe: %s", self.name, error)
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._recover(), name=f"probe {self.name}")
+
+    def stalled(self) -> None:
+        """It was given up without an answer, which nobody else tells."""
+        self.on_stall()
+        self.failed(ProviderError("no answer in time", provider=self.name, retryable=True))
 
     async def aclose(self) -> None:
         """Stop probing."""

@@ -87,7 +87,7 @@ class GuardedLlm:
                     raise
             except (asyncio.CancelledError, GeneratorExit):
                 if not answered and asyncio.get_running_loop().time() - begun >= STALLED_S:
-                    breaker.failed(_stalled(breaker.name))
+                    breaker.stalled()
                 raise
 
     async def _hedged(self, request: LlmRequest, hedge_ms: int) -> Stream:
@@ -138,7 +138,3 @@ async def _quickest(
         for task in sorted(done, key=lambda one: firsts[one]):
             if task.exception() is None or not waiting:
                 return task
-
-
-def _stalled(name: str) -> ProviderError:
-    return ProviderError("no answer in time", provider=name, retryable=True)

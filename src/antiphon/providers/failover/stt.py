@@ -1,5 +1,8 @@
 """Several recognisers as one: when the one that listens is lost, the next gets the same audio.
 
+One that understands nothing of two utterances running may be lost without anybody saying so: the
+next is asked about the second.
+
 The audio of the utterance under way is kept; after a loss, or when a final text does not come in
 time, the next recogniser is opened and given all of it, so that nothing that was said is missing.
 The call stays with it.
@@ -24,6 +27,9 @@ MAX_UTTERANCE_MS = 60_000
 """Longest utterance that is kept; the engine passes them on in shorter ones."""
 OPEN_S = 3.0
 """Longest wait for a recogniser to be opened."""
+SPEECH_MS = 1500
+"""Audio of an utterance, the silence around it included, of which something is understood."""
+NOTHING_LIMIT = 2
 _CLOSE_S = 1.0
 _MAX_EVENTS = 1000
 
@@ -112,6 +118,7 @@ class FailoverStream:
         self._audio: list[bytes] = []
         self._wanted: int | None = None  # the revision that is owed
         self._losses = 0  # since the last final text
+        self._nothing: list[int] = []  # the latest utterances of which nothing was understood
         self._events: asyncio.Queue[SttEvent | ProviderError | None] = asyncio.Queue(_MAX_EVENTS)
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -188,11 +195,24 @@ class FailoverStream:
 
     def _take(self, event: SttEvent) -> None:
         if isinstance(event, FinalText):
+            if self._understands_nothing(event):
+                self._nothing.clear()
+                self._lost(self._error("nothing was understood twice running", True))
+                return
             self._owner.breakers[self.number].succeeded()
             self._losses = 0
             if event.revision == self._wanted:
                 self._not_waiting()
         self._tell(event)
+
+    def _understands_nothing(self, final: FinalText) -> bool:
+        if final.text:
+            self._nothing.clear()
+            return False
+        long = len(self._audio) * FRAME_MS >= SPEECH_MS
+        if long and self._wanted is not None and final.utterance_id not in self._nothing:
+            self._nothing.append(final.utterance_id)
+        return len(self._nothing) >= NOTHING_LIMIT
 
     def _lost(self, error: ProviderError) -> None:
         """Go on with the next one; when all were lost in a row, that was it."""

@@ -60,7 +60,5 @@ class GuardedTts:
             raise
         except (asyncio.CancelledError, GeneratorExit):
             if not answered and now() - begun >= STALLED_S:
-                breaker.failed(
-                    ProviderError("no sound in time", provider=breaker.name, retryable=True)
-                )
+                breaker.stalled()
             raise
