@@ -350,7 +350,8 @@ def test_a_cough_does_not_stop_the_agent() -> None:
     assert call.outcomes[-1] == ("", "noise")
 
 
-def test_without_a_recogniser_the_agent_goes_on_after_a_while() -> None:
+def over_a_slow_recogniser() -> Scenario:
+    """The caller has spoken over the agent, and nothing is understood yet."""
     call = Scenario()
     call.agent_speaks(ANSWER)
     call.speaks()
@@ -359,7 +360,29 @@ def test_without_a_recogniser_the_agent_goes_on_after_a_while() -> None:
     call.wait(699)
     assert call.states == ("listening", "paused")
     assert c.ResumeAudio() in call.wait(1)
-    assert call.understood("too late") == []
+    return call
+
+
+def test_without_a_recogniser_the_agent_goes_on_after_a_while() -> None:
+    call = over_a_slow_recogniser()
+    call.wait(1799)
+    assert call.outcomes[-1][1] == "answered"
+    call.wait(1)
+    assert call.outcomes[-1] == ("", "noise")
+    assert call.understood("much too late") == []
+
+
+def test_words_that_are_understood_late_stop_the_agent_all_the_same() -> None:
+    call = over_a_slow_recogniser()
+    call.wait(900)
+    assert c.ReportOverlap("stop", "words") in call.understood("tell me more")
+
+
+def test_a_noise_that_is_known_as_one_late_changes_nothing() -> None:
+    call = over_a_slow_recogniser()
+    told = call.understood("")
+    assert c.ReportOverlap("resume", "no words") in told
+    assert call.states == ("listening", "speaking")
 
 
 def test_a_yes_to_a_question_is_an_answer() -> None:

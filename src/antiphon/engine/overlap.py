@@ -78,6 +78,8 @@ _FAR_BELOW_DB = 12.0
 """A voice so much below the caller's usual level is somebody else's, further away."""
 _IGNORE_MS = 400
 """Sound in the background lowers the agent for no longer than this."""
+_LATE_MS = 2500
+"""How long after the caller's last sound words may still come."""
 _MAYBE_MS = 300
 """How long the beginning of an acknowledgement ("I" of "I see") is waited for to become one."""
 _SKIPPED = 2
@@ -285,10 +287,13 @@ def _judge_sound(evidence: Evidence, policy: Interruption, weak: str) -> Judgeme
     """No words (yet), or none that count."""
     voiced_ms = _voiced_ms(evidence)
     if evidence.ended_ms is not None:
-        why = weak or "no words"
+        why, patient = weak or "no words", evidence.overlap is Overlap.PATIENT
         if not evidence.final:
-            return _until(evidence, evidence.ended_ms + policy.resume_ms, Decision.RESUME, why)
-        patient = evidence.overlap is Overlap.PATIENT
+            if patient and not weak:  # the recogniser may be slow, or another one has stepped in
+                return _until(evidence, evidence.ended_ms + _LATE_MS, Decision.RESUME, why)
+            # The agent is heard again; what was said may still be understood.
+            decision = Decision.RESUME if weak else Decision.IGNORE
+            return _until(evidence, evidence.ended_ms + policy.resume_ms, decision, why)
         if voiced_ms >= policy.unclear_ms and not (patient or weak):
             return Judgement(Decision.STOP, "unclear")
         return Judgement(Decision.RESUME, why)
