@@ -32,7 +32,7 @@ test: setup-test check test-engine
 	@exec $(PY) -m pytest $(ARGS)
 
 # Stories alone, so that the figure is the same every time; and what measures time is slower here.
-STORIES := tests/engine --ignore tests/engine/test_properties.py \
+STORIES := tests/engine -m "not hypothesis" \
   --deselect tests/engine/test_endpointing.py::test_it_is_cheap
 test-engine: setup-test
 	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && export COVERAGE_FILE="$$d/engine" && \

@@ -166,3 +166,10 @@ def _encode_seconds(event: events.Event) -> float:
 def test_what_no_trace_can_hold_is_refused() -> None:
     with pytest.raises(TypeError, match="a trace cannot hold a set"):
         codec.encode(events.CallEnded(1, {"x"}))  # type: ignore[arg-type]
+
+
+def test_an_event_and_a_command_survive_json() -> None:
+    event = events.UserSpeechStarted(1200, 1150)
+    command = commands.EndCall("agent")
+    assert codec.decode_event(json.loads(json.dumps(codec.encode(event)))) == event
+    assert codec.decode_command(json.loads(json.dumps(codec.encode(command)))) == command

@@ -267,3 +267,16 @@ def pairs(items: list[str]) -> list[tuple[str, str]]:
 def bare(text: str) -> list[str]:
     """The words of a text without the joints between them, and the full stops of lists."""
     return [word.rstrip(".") for word in text.split() if re.search(r"\w", word)]
+
+
+def test_a_hyphen_that_belongs_to_a_word_ends_no_clause() -> None:
+    text = "Would you rather have a twenty- or a thirty-minute appointment, or none?"
+    segmenter = Segmenter()
+    cut = [*segmenter.push(text), *segmenter.flush()]
+    assert cut[0] == "Would you rather have a twenty- or a thirty-minute appointment,"
+
+
+def test_what_was_uncertain_is_cut_when_the_text_is_whole() -> None:
+    segmenter = Segmenter()
+    assert segmenter.push("It is at 5. We") == []
+    assert segmenter.flush() == ["It is at 5.", "We"]
