@@ -41,7 +41,7 @@ class Faults:
     close_code: int = 1011
     close_reason: str = ""
     times: int | None = None
-    """For how many connections `status` holds; None: for all."""
+    """For how many connections `status` or `close_after` holds; None: for all."""
 
 
 @dataclass
@@ -174,6 +174,9 @@ class FakeVendor:
             data = message["text"] if message.get("text") is not None else message["bytes"]
             noted.received.append(data)
             if faults.close_after is not None and len(noted.received) >= faults.close_after:
+                if faults.times is not None:
+                    faults.times -= 1
+                    faults.close_after = faults.close_after if faults.times else None
                 await socket.close(faults.close_code, faults.close_reason)
                 noted.closed = True
                 return None

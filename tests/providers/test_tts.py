@@ -302,7 +302,7 @@ async def test_a_loss_in_the_middle_of_a_segment_is_an_error(tts: Tts, fake: Voi
 @sockets
 async def test_a_loss_before_a_segment_is_heard_is_not_heard(tts: Tts, fake: VoiceFake) -> None:
     """The socket is lost on the first message of the response: nobody hears of it."""
-    fake.faults.close_after = 1
+    fake.faults.close_after = fake.faults.times = 1
     stream = open_stream(tts, "One coffee.", "And a tea.")
 
     async def listen() -> dict[int, bytes]:
@@ -312,11 +312,9 @@ async def test_a_loss_before_a_segment_is_heard_is_not_heard(tts: Tts, fake: Voi
                 pcm[event.segment_id] += event.pcm
         return pcm
 
-    task = asyncio.create_task(listen())
-    await until(lambda: any(one.closed for one in fake.connections))
-    fake.faults.close_after = None
     async with asyncio.timeout(5):
-        heard = await task
+        heard = await listen()
+    assert any(one.closed for one in fake.connections)
     rate_hz = tts.sample_rate_hz
     assert heard == {0: sound("One coffee.", rate_hz), 1: sound("And a tea.", rate_hz)}
 
