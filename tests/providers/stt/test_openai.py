@@ -168,14 +168,13 @@ async def test_refused_handshakes(status: int, retryable: bool) -> None:
 
 async def test_a_socket_that_is_closed_in_mid_utterance_is_replaced() -> None:
     async with OpenAiTranscription("yes please") as fake:
-        fake.faults.close_after = 4
+        fake.faults.close_after, fake.faults.times = 4, 1
         stt = make(fake)
         await stt.start()
         stream = await stt.open()
         stream.begin(1, 0)
         speak(stream, 20)
         await until(lambda: len(fake.connections) == 2)
-        fake.faults.close_after = None
         speak(stream, 20)
         stream.finalize(1, 1)
         final, _ = await read_final(stream)

@@ -95,10 +95,10 @@ async def test_a_lost_connection_is_replaced_and_nothing_is_missing(cloud: Cloud
         stream.begin(1, 0)
         talk(stream, 3)
         await partials(stream, 1)
-        fake.faults.close_after, fake.faults.close_code = len(fake.last.received) + 1, 1011
+        fake.faults.times, fake.faults.close_code = 1, 1011
+        fake.faults.close_after = len(fake.last.received) + 1
         talk(stream, 1)
         await until(lambda: fake.connections[0].closed)
-        fake.faults.close_after = None
         await until(lambda: len(fake.connections) == 2)
         talk(stream, 1, 200)
         stream.finalize(1, 1)
