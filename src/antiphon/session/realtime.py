@@ -71,7 +71,7 @@ def seated(agent: LoadedAgent, providers: Providers, *, has_audio: bool) -> Prov
 
     return replace(
         providers,
-        stt=FailoverStt((_SeatStt(seat), cascade), group, FINAL_MS, report),
+        stt=FailoverStt((_SeatStt(seat), cascade), group, FINAL_MS, report, 0),
         llms=(_SeatLlm(seat), *providers.llms),
         voices=(_SeatVoice(seat, providers.voices[0]), *providers.voices),
     )

@@ -183,3 +183,19 @@ async def test_one_that_understands_nothing_twice_running_is_replaced() -> None:
     assert failed == [0]
     await stream.aclose()
     await stt.aclose()
+
+
+async def test_one_that_knows_more_than_its_words_tell_is_kept() -> None:
+    ears, failed = (Ear(dull=True), Ear()), list[int]()
+    group = breakers(2, failures=2)
+    stt = FailoverStt(ears, group, 2000, lambda number, _: failed.append(number), 0)
+    stream = await stt.open()
+    for utterance_id in range(1, 5):
+        stream.begin(utterance_id, 0)
+        speak(stream, 100)
+        stream.finalize(utterance_id, 1)
+        assert (await final(stream)).text == ""
+        stream.end(utterance_id)
+    assert (failed, stream.number) == ([], 0)
+    await stream.aclose()
+    await stt.aclose()

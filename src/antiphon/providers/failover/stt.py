@@ -44,13 +44,20 @@ class FailoverStt:
         breakers: theirs.
         final_ms: longest wait for a final text.
         report: told which of them failed, and how.
+        nothing_limit: utterances running of which nothing is understood, after which another one
+            is asked; 0: never.
     """
 
     def __init__(
-        self, stts: Sequence[Stt], breakers: Breakers, final_ms: int, report: Report
+        self,
+        stts: Sequence[Stt],
+        breakers: Breakers,
+        final_ms: int,
+        report: Report,
+        nothing_limit: int = NOTHING_LIMIT,
     ) -> None:
         self._stts, self.breakers, self.final_ms = tuple(stts), breakers, final_ms
-        self._report = report
+        self._report, self.nothing_limit = report, nothing_limit
 
     @property
     def stts(self) -> tuple[Stt, ...]:
@@ -212,7 +219,7 @@ class FailoverStream:
         long = len(self._audio) * FRAME_MS >= SPEECH_MS
         if long and self._wanted is not None and final.utterance_id not in self._nothing:
             self._nothing.append(final.utterance_id)
-        return len(self._nothing) >= NOTHING_LIMIT
+        return 0 < self._owner.nothing_limit <= len(self._nothing)
 
     def _lost(self, error: ProviderError) -> None:
         """Go on with the next one; when all were lost in a row, that was it."""
