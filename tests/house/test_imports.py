@@ -26,7 +26,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "observe": BASE,
     "spoken": (*BASE, "engine.ssml"),
     "providers": (*BASE, "net", "audio", "models"),
-    "channels": (*BASE, "net", "audio"),
+    "channels": (*BASE, "net", "audio", "providers.secret"),
+    "phone": (*BASE, "net", "channels", "providers.secret", "agent.explain", "agent.yaml_lines"),
     "agent": (*BASE, "engine.policy", "engine.language", *PROVIDERS, "providers.secret"),
     "cost": (*BASE, "agent.explain", "agent.yaml_lines"),
     "session": (
@@ -34,11 +35,14 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *(*BASE, "engine", "audio", "observe", "agent", "spoken", "cost"),
         *(*PROVIDERS, *CHANNELS),
     ),
-    "bench": (*BASE, "engine", "audio", "observe", "agent", "session", *PROVIDERS, *CHANNELS),
-    "server": (*BASE, "engine", "audio", "observe", "agent", "session", *PROVIDERS, "channels"),
+    "bench": (*BASE, "engine", "audio", "observe", "agent", "session", *PROVIDERS, "channels"),
+    "server": (
+        *(*BASE, "engine", "audio", "observe", "agent", "session", *PROVIDERS),
+        *("channels", "phone"),
+    ),
     "cli": (
         *(*BASE, "engine", "sim", "audio", "observe", "agent", "session", "server"),
-        *(*PROVIDERS, "channels", "bench", "models", "cost"),
+        *(*PROVIDERS, "channels", "bench", "models", "cost", "phone"),
     ),
 }
 # Edges that cross a wall, with the reason. This list may only shrink.

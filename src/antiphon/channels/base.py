@@ -7,7 +7,11 @@ the server after its flush.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+TransferOutcome = Literal["connected", "no_answer", "busy", "refused", "failed"]
 
 
 class CallIO(Protocol):
@@ -36,6 +40,20 @@ class CallIO(Protocol):
 
     def on_key(self, key: str) -> None:
         """The caller pressed a key of the telephone: `0` to `9`, `*` or `#`."""
+        ...
+
+    def on_heard(self, frames: int) -> None:
+        """So many of the frames with sound that were read since the call began have been heard.
+        Only for a channel that `tells_heard`; elsewhere reading is hearing."""
+        ...
+
+    def on_hold(self, held: bool) -> None:
+        """The caller put the line on hold, or is back."""
+        ...
+
+    def on_machine(self, message: str) -> None:
+        """An answering machine has taken the call: say the message, protected, and hang up; with an
+        empty message hang up at once."""
         ...
 
     def on_talk_key(self, held: bool) -> None:
@@ -74,4 +92,68 @@ class Call(Protocol):
 
     async def close(self, reason: str) -> None:
         """The session is over; release the connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What a telephone line knows about a call. Numbers are as the line gives them, mostly E.164
+    (`+4930123456`), and are private: never in a log line."""
+
+    direction: Literal["inbound", "outbound"] = "inbound"
+    caller: str = ""
+    """Who calls."""
+    called: str = ""
+    """The number or address that was called."""
+    line_call_id: str = ""
+    """The line's own name of the call, such as a Twilio CallSid or a SIP Call-ID."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What an outbound order said of the person, for the agent's sentences: `{{name}}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferTarget:
+    """A person to pass the caller to."""
+
+    name: str
+    """As in the agent's file."""
+    to: str
+    """A number in E.164, or a `sip:` address."""
+    ring_s: int = 25
+    """Then it counts as not answered."""
+    message: str = ""
+    """Warm: what the person is told before the caller is put through. Empty: cold."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferResult:
+    """What came of a transfer. `connected`: the caller talks to the person, and our part is over."""
+
+    outcome: TransferOutcome
+    detail: str = ""
+
+
+@runtime_checkable
+class Telephone(Call, Protocol):
+    """A call over a telephone line, which can do more than others."""
+
+    @property
+    def facts(self) -> CallFacts: ...
+
+    @property
+    def tells_heard(self) -> bool:
+        """Whether it calls `CallIO.on_heard`, because the far end buffers what it is sent."""
+        ...
+
+    def clear(self) -> None:
+        """Drop what was read but is not heard yet: the response was flushed."""
+        ...
+
+    def press(self, digits: str) -> None:
+        """Send telephone keys to the other side, as tones or events; `w` is half a second."""
+        ...
+
+    async def transfer(self, target: TransferTarget) -> TransferResult:
+        """Pass the caller to a person. The session neither reads nor delivers frames meanwhile,
+        and has its own deadline, after which this is cancelled. Raises nothing but that."""
         ...

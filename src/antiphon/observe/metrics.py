@@ -12,6 +12,7 @@ LAG_INTERVAL_S = 0.25
 
 _LATENCY_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
 _DELAY_S = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)
+_FRAME_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 _LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -61,6 +62,7 @@ class Metrics:
             registry=registry,
         )
         self._add_money(registry)
+        self._add_telephone(registry)
         self._provider_errors = Counter(
             "antiphon_provider_errors",
             "Failures of providers.",
@@ -90,6 +92,42 @@ class Metrics:
             ["agent", "scope", "level"],
             registry=registry,
         )
+
+    def _add_telephone(self, registry: CollectorRegistry) -> None:
+        self._forged = Counter(
+            "antiphon_phone_requests_refused",
+            "Requests of telephone companies that were forged, stale or sent twice.",
+            ["vendor", "reason"],
+            registry=registry,
+        )
+        self._frame = Histogram(
+            "antiphon_frame_late_seconds",
+            "How late 20 ms of audio went out to a telephone line.",
+            buckets=_FRAME_S,
+            registry=registry,
+        )
+        self._dialed = Counter(
+            "antiphon_outbound_calls",
+            "Calls that were ordered, by what became of them or the rule that refused them.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._transfers = Counter(
+            "antiphon_transfers", "Callers passed on to a person.", ["outcome"], registry=registry
+        )
+
+    def phone_request_refused(self, vendor: str, reason: str) -> None:
+        self._forged.labels(vendor, reason).inc()
+
+    def frame_late(self, late_s: float) -> None:
+        self._frame.observe(late_s)
+
+    def dialed(self, outcome: str) -> None:
+        """`outcome` is a line's status, or `refused_` and the name of the rule."""
+        self._dialed.labels(outcome).inc()
+
+    def transferred(self, outcome: str) -> None:
+        self._transfers.labels(outcome).inc()
 
     def calls_active(self, count: int) -> None:
         self._active.set(count)
