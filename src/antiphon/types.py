@@ -17,7 +17,13 @@ FRAME_BYTES = INPUT_RATE_HZ * FRAME_MS // 1000 * 2
 """Bytes of one 20 ms input frame (640)."""
 
 END_CALL_TOOL = "end_call"
-"""A tool that every agent has: the call ends when the response that asked for it was heard."""
+"""Every agent has this tool: the call ends when the response that asked for it was heard."""
+TRANSFER_TOOL = "transfer_call"
+"""Pass the caller to a person, once the response that asked was heard: `{"target": name}`."""
+DIGITS_TOOL = "collect_digits"
+"""Have the caller type a number, once the response that asked was heard: `{"name": name}`."""
+KEYS_TOOL = "press_keys"
+"""Send telephone keys to the other side: `{"keys": "12#"}`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from antiphon.channels import pacer
 from antiphon.channels.pacer import MOST_AT_ONCE, Pacer
 
 
@@ -49,7 +48,7 @@ class Loop:
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
     made = Loop()
-    monkeypatch.setattr(pacer.asyncio, "get_running_loop", lambda: made)
+    monkeypatch.setattr("antiphon.channels.pacer.asyncio.get_running_loop", lambda: made)
     return made
 
 

@@ -42,6 +42,22 @@ class CallIO(Protocol):
         """The caller pressed a key of the telephone: `0` to `9`, `*` or `#`."""
         ...
 
+    def on_talk_key(self, held: bool) -> None:
+        """Push to talk: the caller holds the key, or lets it go."""
+        ...
+
+    def hang_up(self, reason: str) -> None:
+        """The caller is gone, or asked to end. Idempotent."""
+        ...
+
+    async def wait_closed(self) -> None:
+        """Until everything of the call is closed and its record complete."""
+        ...
+
+
+class TelephoneIO(CallIO, Protocol):
+    """What a session offers to a telephone line besides."""
+
     def on_heard(self, frames: int) -> None:
         """So many of the frames with sound that were read since the call began have been heard.
         Only for a channel that `tells_heard`; elsewhere reading is hearing."""
@@ -56,25 +72,13 @@ class CallIO(Protocol):
         empty message hang up at once."""
         ...
 
-    def on_talk_key(self, held: bool) -> None:
-        """Push to talk: the caller holds the key, or lets it go."""
-        ...
-
-    def hang_up(self, reason: str) -> None:
-        """The caller is gone, or asked to end. Idempotent."""
-        ...
-
-    async def wait_closed(self) -> None:
-        """Until everything of the call is closed and its record complete."""
-        ...
-
 
 class Call(Protocol):
     """What a channel offers to its session."""
 
     @property
     def channel(self) -> str:
-        """Name of the channel: `webrtc`, `wav`, `text`."""
+        """Name of the channel: `webrtc`, `wav`, `text`, `twilio`, `sip`."""
         ...
 
     @property
@@ -127,7 +131,7 @@ class TransferTarget:
 
 @dataclass(frozen=True, slots=True)
 class TransferResult:
-    """What came of a transfer. `connected`: the caller talks to the person, and our part is over."""
+    """What came of a transfer. `connected`: the caller has the person, and our part is over."""
 
     outcome: TransferOutcome
     detail: str = ""
@@ -142,7 +146,7 @@ class Telephone(Call, Protocol):
 
     @property
     def tells_heard(self) -> bool:
-        """Whether it calls `CallIO.on_heard`, because the far end buffers what it is sent."""
+        """Whether it calls `TelephoneIO.on_heard`, because the far end buffers what it is sent."""
         ...
 
     def clear(self) -> None:

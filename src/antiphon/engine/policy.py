@@ -272,6 +272,38 @@ class Phrases:
         default="I'm sorry, I have to end our call now. Thank you, and goodbye.",
         metadata={"doc": "The call's budget is spent; before the call ends."},
     )
+    consent_refused: str = field(
+        default="All right, this call is not recorded.",
+        metadata={"doc": "The caller does not want to be recorded, and the call goes on."},
+    )
+    consent_end: str = field(
+        default="I can't go on without that. Goodbye.",
+        metadata={"doc": "The caller does not want to be recorded, and the call ends for it."},
+    )
+    transferring: str = field(
+        default="One moment, I'll connect you.",
+        metadata={"doc": "Before the caller is passed to a person, where the brain said nothing."},
+    )
+    transfer_failed: str = field(
+        default="I'm sorry, nobody could take your call. Is there anything that I can do for you?",
+        metadata={"doc": "The caller was to be passed to a person, and that came to nothing."},
+    )
+    digits_again: str = field(
+        default="That was not the right number of digits.",
+        metadata={"doc": "Too few keys were pressed; the question follows once more."},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """A number that the caller types: asked for with `ask`, over with `#`, with the `most`-th key, or
+    when no further one comes. `secret`: nobody but the tools is told it."""
+
+    name: str
+    ask: str
+    least: int = 1
+    most: int = 32
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +315,10 @@ class Setup:
     own and its fallbacks, `stts` likewise (which of them listens is not the engine's business).
     `detects_turns`: there is a detector that answers PredictTurn. `recorded`: there is one voice
     more, the last, that says `phrases.voice_gone` whatever it is given. `cheaper_llm`: which of the
-    LLMs is asked once money gets short.
+    LLMs is asked once money gets short. `disclosure` is heard to its end before anything else.
+    `records`: the call is to be recorded; with a `consent_question` only after a yes, and with
+    `consent_required` a no ends the call. `digits` are the numbers that may be collected.
+    `transfer_on_failure` names who gets the caller when the agent can do nothing more.
     """
 
     greeting: str = ""
@@ -298,3 +333,9 @@ class Setup:
     detects_turns: bool = False
     recorded: bool = False
     cheaper_llm: int | None = None
+    disclosure: str = ""
+    records: bool = False
+    consent_question: str = ""
+    consent_required: bool = False
+    digits: tuple[Digits, ...] = ()
+    transfer_on_failure: str = ""
