@@ -296,7 +296,7 @@ class Phrases:
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """A number that the caller types: asked for with `ask`, over with `#`, with the `most`-th key, or
+    """A number that the caller types: asked for with `ask`, over with `#`, with key `most`, or
     when no further one comes. `secret`: nobody but the tools is told it."""
 
     name: str
