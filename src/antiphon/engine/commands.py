@@ -154,6 +154,53 @@ class EndCall(Command):
     reason: str
 
 
+# ---- the line ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCall(Command):
+    """Pass the caller to a person, as the tool's `arguments` (JSON) say. Answered by TransferEnded
+    within `deadline_ms`."""
+
+    tool_call_id: str
+    arguments: str
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectDigits(Command):
+    """From now on keys belong to this number; those of a `secret` one are told to nobody."""
+
+    tool_call_id: str
+    name: str
+    secret: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsCollected(Command):
+    """The number is over: `complete`, `nothing` (no or too few keys were pressed) or `abandoned`
+    (the caller spoke instead, or the answer was stopped). The session answers with ToolCompleted."""
+
+    tool_call_id: str
+    name: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartRecording(Command):
+    """The call may be recorded from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRecording(Command):
+    """Nothing of what follows may be recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRecording(Command):
+    """Go on with the recording."""
+
+
 # ---- tell ----------------------------------------------------------------------------------
 
 
@@ -213,6 +260,22 @@ class ReportBudget(Command):
 
     level: str
     scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDisclosure(Command):
+    """What the caller was told at the beginning, and whether it was heard to its end."""
+
+    text: str
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReportConsent(Command):
+    """Whether the caller agrees to be recorded; `by` is `voice`, `key`, `text` or `silence`."""
+
+    granted: bool
+    by: str
 
 
 @dataclass(frozen=True, slots=True)

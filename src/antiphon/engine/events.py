@@ -138,9 +138,35 @@ class TalkKeyMoved(Event):
 
 @dataclass(frozen=True, slots=True)
 class KeyPressed(Event):
-    """The caller pressed a key of the telephone: `0` to `9`, `*` or `#`."""
+    """The caller pressed a key of the telephone: `0` to `9`, `*` or `#`; while secret digits are
+    collected, `•` for a digit."""
 
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineHeld(Event):
+    """The caller put the line on hold, and hears nothing of it, or is back."""
+
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MachineAnswered(Event):
+    """The call was answered by a machine, which listens now. `message` is to be left; empty: none
+    is."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferEnded(Event):
+    """The answer to TransferCall: `connected`, or why the caller is still here: `no_answer`, `busy`,
+    `refused` (`detail` says why, for the LLM), `failed`."""
+
+    tool_call_id: str
+    outcome: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
