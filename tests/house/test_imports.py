@@ -27,7 +27,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "spoken": (*BASE, "engine.ssml"),
     "providers": (*BASE, "net", "audio", "models"),
     "channels": (*BASE, "net", "audio", "providers.secret"),
-    "phone": (*BASE, "net", "channels", "providers.secret", "agent.explain", "agent.yaml_lines"),
+    "phone": (
+        *(*BASE, "net", "channels", "providers.secret"),
+        *("agent.explain", "agent.yaml_lines", "agent.hours"),
+    ),
     "agent": (*BASE, "engine.policy", "engine.language", *PROVIDERS, "providers.secret"),
     "cost": (*BASE, "agent.explain", "agent.yaml_lines"),
     "session": (
