@@ -25,6 +25,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "Serve agents to browsers, with the page to talk to them.",
     ),
     "call": ("antiphon.cli.call:call", "Play a recording to an agent and show what happens."),
+    "phone-sim": (
+        "antiphon.cli.phone_sim:phone_sim",
+        "Call an agent's telephone line, without a telephone company.",
+    ),
     "chat": ("antiphon.cli.chat:chat", "Talk to an agent by typing, here in the terminal."),
     "check": ("antiphon.cli.check:check", "Say what is wrong in an agent's file, and where."),
     "providers": ("antiphon.cli.providers:providers", "List speech, voice and language providers."),
