@@ -7,27 +7,36 @@ nothing of it is heard, no tool runs and history does not know of it until it is
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from antiphon.engine import events as e
 from antiphon.engine.commands import (
     CallTool,
     CancelGeneration,
-    EndSynthesis,
     ReportResponse,
     ReportSpeculation,
     StartGeneration,
 )
 from antiphon.engine.floor import Floor
-from antiphon.engine.history import CUT_OFF, LATE_TOOL
+from antiphon.engine.history import CUT_OFF, LATE_TOOL, TYPED
 from antiphon.engine.language import words_of
 from antiphon.engine.overlap import Overlap
-from antiphon.engine.response import Draft, Response, ResponseState
+from antiphon.engine.response import Draft, Response, ResponseState, Then
 from antiphon.engine.user_turn import Phase
 from antiphon.engine.voice_turn import NO_VOICE, VoiceTurn
+from antiphon.engine.writing import Writing
 from antiphon.errors import IllegalEvent
 from antiphon.types import END_CALL_TOOL, ToolCall
 
 SPENT = "budget"
 """Why a call ends whose budget is spent."""
+
+
+class LineTools(Protocol):
+    """What the line does with tools that are its own."""
+
+    def takes(self, response: Response, call: ToolCall) -> bool: ...
+    def gave_up(self, response: Response) -> bool: ...
 
 
 class AgentTurn:
@@ -40,7 +49,10 @@ class AgentTurn:
         "_llm",
         "_next_response",
         "_phrase_uses",
+        "_text",
         "_voice",
+        "line",
+        "notes",
         "open_tools",
         "to_say",
         "unprepared",
@@ -49,12 +61,15 @@ class AgentTurn:
 
     def __init__(self, floor: Floor, voice: VoiceTurn) -> None:
         self._floor, self._voice = floor, voice
+        self._text = Writing(floor, voice)
         self._next_response = 1
         self._phrase_uses: dict[tuple[str, ...], int] = {}
         self._failures = 0  # answers in a row that no LLM gave
         self._llm = 0  # the one that worked last, or that is to be asked from now on
         self._asked = 0  # the one that was asked last
         self.open_tools: dict[str, int] = {}  # of all responses: when each is given up
+        self.notes: dict[str, str] = {}  # what the LLM is told when a tool comes back late
+        self.line: LineTools | None = None
         self.unprepared = False  # preparing failed: this turn's answer is begun when it is due
         self.unreported = ""  # why the LLM has to go on without a word from the caller
         self.to_say = ""  # as soon as nobody speaks
@@ -64,7 +79,7 @@ class AgentTurn:
     def answer(self, turn_id: int, speech_end_ms: int, text: str) -> None:
         """Answer a turn."""
         # What a failing voice still owed belongs to a turn that is over.
-        self._voice.rest = self._voice.rest_end = ""
+        self._voice.forget_rest()
         prepared = self._floor.prepared
         if prepared is not None and prepared.draft_of(words_of(text)):
             self._adopt(prepared, speech_end_ms)
@@ -80,7 +95,7 @@ class AgentTurn:
         """Answer without a word from the caller: there is something to tell."""
         self._floor.history.add_note(self.unreported)
         response = self._open(None, self._floor.now_ms)
-        response.owed = self.unreported == CUT_OFF
+        response.owed = self.unreported in (CUT_OFF, TYPED)
         self._generate(response)
 
     def say(
@@ -90,6 +105,7 @@ class AgentTurn:
         protected: bool = False,
         speech_end_ms: int | None = None,
         end_call: str = "",
+        then: Then | None = None,
     ) -> None:
         """Say a sentence of the agent's own; once the budget is spent, goodbye in its place."""
         floor = self._floor
@@ -98,13 +114,13 @@ class AgentTurn:
         response = self._open(None, floor.now_ms if speech_end_ms is None else speech_end_ms)
         if protected:
             response.manner = "protected"
-        response.end_call_reason = end_call
+        response.end_call_reason, response.then = end_call, then
         if end_call == NO_VOICE:
             response.voice = floor.setup.voices  # the recorded sentence's
         response.step = 0
         floor.history.add_step(response.response_id)
-        self._write(response, text)
-        self._finish(response)
+        self._text.write(response, text)
+        self._text.finish(response)
 
     def use_llm(self, llm: int) -> None:
         """Ask this one from the next generation on."""
@@ -178,7 +194,7 @@ class AgentTurn:
         if response.first_text_ms is None:
             response.first_text_ms = self._floor.now_ms
         response.step_has_text = True
-        self._write(response, event.text)
+        self._text.write(response, event.text)
 
     def on_tool_requested(self, event: e.ToolRequested) -> None:
         """The LLM asks for a tool: run it, once."""
@@ -202,6 +218,8 @@ class AgentTurn:
             floor.history.set_output(call_id, '{"status": "ok"}')
             response.end_call_reason = "agent"
             return
+        if self.line is not None and self.line.takes(response, call):
+            return
         response.tools_called = response.step_has_tools = True
         response.open_tools.add(call_id)
         limit = dict(floor.setup.tool_deadlines).get(
@@ -216,7 +234,7 @@ class AgentTurn:
         if response is None:
             return
         response.generating = False
-        self._flush_text(response)
+        self._text.flush(response)
         if response.draft is None:
             self._after_writing(response)
 
@@ -254,7 +272,7 @@ class AgentTurn:
         floor, response = self._floor, self._floor.response
         self.drop_prepared()  # it was prepared without this
         floor.history.set_output(event.tool_call_id, event.output)
-        self.unreported = LATE_TOOL
+        self.unreported = self.notes.pop(event.tool_call_id, LATE_TOOL)
         if response is None or event.tool_call_id not in response.open_tools:
             return
         response.open_tools.discard(event.tool_call_id)
@@ -307,7 +325,7 @@ class AgentTurn:
 
     def _after_step(self, response: Response) -> None:
         if not response.step_has_tools:
-            self._finish(response)
+            self._text.finish(response)
         elif self._spent:
             self._take_leave(response)
         elif response.step + 1 < self._floor.policy.dead_air.tool_rounds:
@@ -338,17 +356,20 @@ class AgentTurn:
         phrases, limit = self._floor.setup.phrases, self._floor.policy.dead_air.llm_failures
         response.generating = False
         response.open_tools.clear()
-        self._flush_text(response)
+        self._text.flush(response)
         if self._spent:
             self._take_leave(response)
             return
         self._failures += 1
-        if self._failures >= limit and not response.end_call_reason:
+        gone = self._failures >= limit and not response.end_call_reason
+        if gone and self.line is not None and self.line.gave_up(response):
+            self._text.write(response, " " + phrases.transferring)
+        elif gone:
             response.end_call_reason = "the language model failed"
-            self._write(response, " " + phrases.llm_gone)
+            self._text.write(response, " " + phrases.llm_gone)
         else:
-            self._write(response, " " + phrases.llm_failed)
-        self._finish(response)
+            self._text.write(response, " " + phrases.llm_failed)
+        self._text.finish(response)
 
     @property
     def _spent(self) -> bool:
@@ -357,41 +378,5 @@ class AgentTurn:
     def _take_leave(self, response: Response) -> None:
         """There is no money for more: say so, and hang up."""
         response.end_call_reason = SPENT
-        self._write(response, " " + self._floor.setup.phrases.budget_end)
-        self._finish(response)
-
-    def _finish(self, response: Response) -> None:
-        """All text is written."""
-        self._flush_text(response)
-        phrases = self._floor.setup.phrases
-        if not response.segments and (response.owed or response.turn_id is not None):
-            self._write(
-                response, phrases.goodbye if response.end_call_reason else phrases.llm_failed
-            )
-            self._flush_text(response)
-        if not response.segments:
-            self._voice.close(response)
-            return
-        response.synthesis_ended = True
-        self._floor.out.append(EndSynthesis(response.response_id))
-
-    def _write(self, response: Response, text: str) -> None:
-        if response.draft is not None:
-            response.draft.written += text
-        else:
-            self._floor.history.add_text(response.response_id, text)
-        for segment in response.segmenter.push(text):
-            self._speak(response, segment)
-
-    def _flush_text(self, response: Response) -> None:
-        for segment in response.segmenter.flush():
-            self._speak(response, segment)
-
-    def _speak(self, response: Response, segment: str) -> None:
-        """A prepared answer has no more than its first segment voiced: the rest would cost."""
-        draft = response.draft
-        voiced = self._floor.policy.speculation.prepare == "voice" and not response.segments
-        if draft is not None and not voiced:
-            draft.waiting.append(segment)
-        else:
-            self._voice.speak(response, segment)
+        self._text.write(response, " " + self._floor.setup.phrases.budget_end)
+        self._text.finish(response)

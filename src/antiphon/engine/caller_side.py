@@ -18,18 +18,19 @@ from antiphon.engine.commands import (
     ReportTurn,
     ResumeAudio,
 )
+from antiphon.engine.consent import Opening
 from antiphon.engine.dead_air import DeadAir, Due
 from antiphon.engine.floor import Floor
+from antiphon.engine.line import Line
 from antiphon.engine.overlap import (
-    ECHO_SHARE,
     Decision,
     Evidence,
     Judgement,
     Overlap,
     asks_to_hold,
-    is_echo,
     judge,
 )
+from antiphon.engine.own_voice import is_own_voice
 from antiphon.engine.phrase import expected_after
 from antiphon.engine.preparation import Preparation
 from antiphon.engine.response import Response, ResponseState
@@ -40,8 +41,6 @@ from antiphon.errors import IllegalEvent
 _MISHEARD_LIMIT = 3
 _AT = itemgetter(0)
 _NOT_THE_CALLER = ("echo", "own words", "far")
-_ECHO_ENDS_MS = 400
-"""So long after the agent's last sound its echo is over."""
 _LEVEL_SHARE = 0.2
 """How much the newest level counts for the caller's usual one."""
 
@@ -53,19 +52,34 @@ class CallerSide:
         "_agent",
         "_deaf",
         "_floor",
+        "_line",
         "_manual",
         "_misheard",
+        "_opening",
         "_silence",
         "_voice",
         "preparation",
     )
 
-    def __init__(self, floor: Floor, agent: AgentTurn, voice: VoiceTurn, silence: DeadAir) -> None:
+    def __init__(
+        self,
+        floor: Floor,
+        agent: AgentTurn,
+        voice: VoiceTurn,
+        silence: DeadAir,
+        line: Line,
+        opening: Opening,
+    ) -> None:
         self._floor, self._agent, self._voice, self._silence = floor, agent, voice, silence
+        self._line, self._opening = line, opening
         self.preparation = Preparation(floor, agent)
         self._manual = floor.policy.endpointing.mode == "manual"
         self._misheard = 0
         self._deaf = False  # speech recognition is gone
+
+    def hear_again(self) -> None:
+        """Speech recognition is back."""
+        self._deaf = False
 
     # ---- speech ----------------------------------------------------------------------------
 
@@ -189,9 +203,17 @@ class CallerSide:
 
     def on_key(self, event: e.KeyPressed) -> None:
         """A key of the telephone."""
-        if event.key == END_OF_KEYS and self._floor.user.phase is Phase.IDLE:
+        floor, user = self._floor, self._floor.user
+        if floor.digits is not None:
+            self._silence.caller_acted()
+            self._interrupt("key")
+            self._line.on_key(event.key)
+            return
+        if event.key == END_OF_KEYS and user.phase is Phase.IDLE:
             return  # it ends nothing: the keys before it are answered already
-        self._floor.user.pressed(event.key, self._floor.now_ms)
+        user.pressed(event.key, floor.now_ms)
+        if floor.consent:
+            user.pressed(END_OF_KEYS, floor.now_ms)  # one is all that is asked for
         self._silence.caller_acted()
         self._interrupt("key")
 
@@ -200,10 +222,10 @@ class CallerSide:
         floor, response = self._floor, self._floor.response
         if response is None or response.state is ResponseState.FLUSHING:
             return
-        if response.protected:
-            floor.overlap = Overlap.PATIENT
-        else:
+        if not response.protected:
             self._stop(response, why)
+        elif floor.user.phase is not Phase.IDLE:
+            floor.overlap = Overlap.PATIENT
 
     # ---- both ------------------------------------------------------------------------------
 
@@ -297,11 +319,11 @@ class CallerSide:
         ends = floor.policy.endpointing
         # What was understood before stays, when what came after it was not.
         heard, text, source = user.text, user.believed(ends.min_confidence), user.source
-        turn_id, end_ms = user.turn_id, user.speech_end_ms
+        turn_id, began_ms, end_ms = user.turn_id, user.speech_start_ms, user.speech_end_ms
         if source == "text":
             end_ms = floor.now_ms
         voiced_ms, final = user.voiced_ms(floor.now_ms), user.final
-        echo = source == "speech" and self._is_echo(text)
+        echo = source == "speech" and is_own_voice(floor, text)
         user.restart(floor.now_ms)
         floor.idle_from_ms = floor.now_ms
         if not heard and final and (source == "keys" or voiced_ms < ends.min_speech_ms):
@@ -317,22 +339,12 @@ class CallerSide:
             self._silence.caller_answered()
             self._silence.granted = asks_to_hold(text, floor.language)
             floor.answered_text, floor.answered_end_ms = text, end_ms
-            floor.history.add_user(turn_id, text)
-            floor.out.append(ReportTurn(turn_id, text, "answered", source))
-            self._agent.answer(turn_id, end_ms, text)
+            self._line.on_turn(text)
+            if not self._opening.answered(turn_id, text, source, began_ms):
+                floor.history.add_user(turn_id, text)
+                floor.out.append(ReportTurn(turn_id, text, "answered", source))
+                self._agent.answer(turn_id, end_ms, text)
         self.preparation.turn_over()
-
-    def _is_echo(self, text: str) -> bool:
-        """Whether it is the agent's voice come back that was taken for a turn: it began while the
-        agent sounded, ended with it, and has the agent's words; no other one, where nobody has
-        measured that it is an echo. Without words that is what counts."""
-        floor, user = self._floor, self._floor.user
-        over = user.speech_start_ms <= floor.last_sound_ms
-        goes_on = user.speech_end_ms > floor.last_sound_ms + _ECHO_ENDS_MS
-        if not over or goes_on:
-            return False
-        measured = floor.echo >= ECHO_SHARE
-        return is_echo(text, floor.last_words, garbled=measured) if text else measured
 
     def _ask_again(self, end_ms: int) -> None:
         phrases = self._floor.setup.phrases
@@ -357,41 +369,18 @@ class CallerSide:
         user.restart(floor.now_ms)
         self._ask_again(floor.now_ms)
 
-    # ---- the call goes on in another process -----------------------------------------------
-
-    def restore(self) -> None:
-        """What was being recognised is gone: the words so far are kept, and answered."""
-        floor, user = self._floor, self._floor.user
-        self._deaf = False
-        if user.phase is Phase.IDLE:
-            return
-        user.restore(floor.now_ms)
-        if not user.text:
-            # Spoken to, and nothing of it is left: the caller is asked to say it again.
-            self._commit_lost()
-
-    def _commit_lost(self) -> None:
-        floor, user = self._floor, self._floor.user
-        turn_id, lost = user.turn_id, user.voiced_ms(floor.now_ms)
-        user.close()
-        if lost < floor.policy.endpointing.min_speech_ms:
-            floor.out.append(ReportTurn(turn_id, "", "noise"))
-        else:
-            floor.out.append(ReportTurn(turn_id, "", "unclear"))
-            self._voice.rest_end = ""
-            self._agent.own_sentence(self._agent.next_phrase(floor.setup.phrases.repeat))
-
     # ---- deadlines -------------------------------------------------------------------------
 
     def next_due(self) -> Due | None:
         """When the caller's side wants to look again, why, and what happens then."""
         floor, user = self._floor, self._floor.user
-        if user.phase is Phase.IDLE and floor.overlap is Overlap.NONE:
+        if (user.phase is Phase.IDLE and floor.overlap is Overlap.NONE) or floor.away:
             return None
         due: list[Due] = []
         if floor.response is None and (at_ms := user.due_ms()) is not None:
             due.append((at_ms, "end of turn", self._commit))
-            self.preparation.deadline(due, at_ms)
+            if not floor.consent:
+                self.preparation.deadline(due, at_ms)
         if (at_ms := user.roll_ms()) is not None:
             due.append((at_ms, "long utterance", self._roll))
         judgement = self._judge()

@@ -179,7 +179,8 @@ class CollectDigits(Command):
 @dataclass(frozen=True, slots=True)
 class DigitsCollected(Command):
     """The number is over: `complete`, `nothing` (no or too few keys were pressed) or `abandoned`
-    (the caller spoke instead, or the answer was stopped). The session answers with ToolCompleted."""
+    (the caller spoke instead). The session answers with ToolCompleted; for an abandoned number the
+    answer comes too late and is dropped."""
 
     tool_call_id: str
     name: str
@@ -272,7 +273,7 @@ class ReportDisclosure(Command):
 
 @dataclass(frozen=True, slots=True)
 class ReportConsent(Command):
-    """Whether the caller agrees to be recorded; `by` is `voice`, `key`, `text` or `silence`."""
+    """Whether the caller agrees to be recorded; `by` is `voice`, `key` or `text`."""
 
     granted: bool
     by: str

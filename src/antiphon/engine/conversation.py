@@ -6,7 +6,8 @@
 No await, no clock, no I/O, no randomness, no logging: the same events give the same commands.
 
 What the caller does is decided in `caller_side`, what the agent says in `agent_turn` and
-`voice_turn`, and how long a silence may last in `dead_air`; they share one `Floor`.
+`voice_turn`, how long a silence may last in `dead_air`, how a call opens in `consent`, and what a
+telephone does besides in `line`; they share one `Floor`.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ from collections.abc import Callable
 from typing import Any
 
 from antiphon.engine import events as e
+from antiphon.engine import notice
 from antiphon.engine.agent_turn import AgentTurn
 from antiphon.engine.budget import Budget
 from antiphon.engine.caller_side import CallerSide
 from antiphon.engine.commands import AgentState, Command, ReportState, UserState
+from antiphon.engine.consent import Opening
 from antiphon.engine.dead_air import DeadAir, Due
 from antiphon.engine.floor import Deadline, Floor, check_legal
-from antiphon.engine.history import CUT_OFF, LOST_TOOL
+from antiphon.engine.line import Line
 from antiphon.engine.overlap import Overlap
 from antiphon.engine.policy import Setup
 from antiphon.engine.response import ResponseState
+from antiphon.engine.restore import restore
 from antiphon.engine.user_turn import Phase
 from antiphon.engine.voice_turn import VoiceTurn
 from antiphon.errors import IllegalEvent
@@ -45,6 +49,8 @@ class Conversation:
         "_floor",
         "_handlers",
         "_last_state",
+        "_line",
+        "_opening",
         "_silence",
         "_voice",
     )
@@ -54,13 +60,16 @@ class Conversation:
         self._voice = voice = VoiceTurn(floor)
         self._agent = agent = AgentTurn(floor, voice)
         self._silence = DeadAir(floor, agent, voice)
-        self._caller = caller = CallerSide(floor, agent, voice, self._silence)
+        self._line = line = Line(floor, agent, voice)
+        self._opening = opening = Opening(floor, agent)
+        agent.line = line
+        self._caller = caller = CallerSide(floor, agent, voice, self._silence, line, opening)
         self._due: Due | None = None
         self._asked = False  # whether the caller is there, at the last event
         self._last_state: tuple[UserState, AgentState] | None = None
         self._handlers: dict[type[e.Event], Callable[[Any], None]] = {
             e.CallStarted: self._on_call_started,
-            e.CallRestored: self._on_call_restored,
+            e.CallRestored: lambda event: restore(floor, agent, voice, caller, line),
             e.CallEnded: self._on_call_ended,
             e.DeadlineReached: lambda event: None,
             e.BudgetReached: Budget(floor, agent).on_reached,
@@ -70,6 +79,9 @@ class Conversation:
             e.SpeechMeasured: caller.on_measured,
             e.TalkKeyMoved: caller.on_talk_key,
             e.KeyPressed: caller.on_key,
+            e.LineHeld: line.on_held,
+            e.MachineAnswered: line.on_machine,
+            e.TransferEnded: line.on_transfer_ended,
             e.TranscriptUpdated: caller.on_partial,
             e.TranscriptCompleted: caller.on_final,
             e.TurnPredicted: caller.on_predicted,
@@ -155,38 +167,12 @@ class Conversation:
     # ---- the call --------------------------------------------------------------------------
 
     def _on_call_started(self, event: e.CallStarted) -> None:
-        floor, setup = self._floor, self._floor.setup
+        floor = self._floor
         if floor.started:
             raise IllegalEvent("CallStarted twice")
         floor.started = True
         floor.started_ms = floor.idle_from_ms = event.at_ms
-        if setup.greeting:
-            self._agent.say(setup.greeting, protected=setup.greeting_protected)
-
-    def _on_call_restored(self, event: e.CallRestored) -> None:
-        """Everything under way outside is gone. What the caller has not heard is said again, what
-        was being written is written again; a tool that ran is not run again."""
-        floor, agent, voice = self._floor, self._agent, self._voice
-        if floor.ending:
-            voice.end_call(floor.ending)  # nobody has hung up
-            return
-        agent.drop_prepared()
-        lost_tools = list(agent.open_tools)
-        for call_id in lost_tools:
-            agent.on_tool_lost(call_id, LOST_TOOL)
-        response = floor.response
-        if response is not None:
-            working, rest = response.working, response.unheard()
-            ending, stopped = response.end_call_reason, response.state is ResponseState.FLUSHING
-            voice.abandon("restored")
-            if stopped:
-                pass  # the caller had taken the floor
-            elif working:
-                agent.unreported = CUT_OFF
-            else:
-                voice.owe(rest, ending, response)
-        floor.idle_from_ms = floor.now_ms
-        self._caller.restore()
+        self._opening.begin()
 
     def _on_synthesis_failed(self, event: e.SynthesisFailed) -> None:
         response = self._voice.live(event.response_id)
@@ -199,6 +185,7 @@ class Conversation:
         self._agent.drop_prepared()
         self._voice.abandon(event.reason)
         self._floor.user.close()
+        notice.missed(self._floor)
         self._floor.ended = True
 
     # ---- deadlines -------------------------------------------------------------------------
@@ -208,7 +195,7 @@ class Conversation:
         floor = self._floor
         if floor.ended or floor.ending or not floor.started:
             return None
-        return self._silence.next_due(self._caller.next_due())
+        return self._silence.next_due(self._line.next_due(self._caller.next_due()))
 
     def _settle(self) -> None:
         """Do what is due by now, and tell when somebody's state changed."""

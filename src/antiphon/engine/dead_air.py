@@ -73,11 +73,11 @@ class DeadAir:
         floor, response = self._floor, self._floor.response
         over_ms, last_ms = self._over_ms()
         if response is None:
-            if floor.user.phase is Phase.IDLE:
-                due = _earlier(due, self._idle_due(over_ms))
+            if floor.user.phase is Phase.IDLE and not floor.away:
+                due = earlier(due, self._idle_due(over_ms))
         elif response.state is ResponseState.FLUSHING:
             at_ms = response.flushed_ms + _FLUSH_DEADLINE_MS
-            due = _earlier(due, (at_ms, "flush", self._give_up_waiting))
+            due = earlier(due, (at_ms, "flush", self._give_up_waiting))
         else:
             due = self._response_due(response, due)
         if due is None or last_ms < due[0]:
@@ -96,7 +96,7 @@ class DeadAir:
     def _response_due(self, response: Response, due: Due | None) -> Due | None:
         policy, overlap = self._floor.policy.dead_air, self._floor.overlap
         if response.generating:
-            due = _earlier(due, (self._llm_due_ms(response), "LLM", self._agent.stalled))
+            due = earlier(due, (self._llm_due_ms(response), "LLM", self._agent.stalled))
         if overlap is Overlap.HELD or overlap is Overlap.PAUSED:
             return due
         quiet_ms = response.quiet_from_ms
@@ -104,17 +104,17 @@ class DeadAir:
             at_ms = max(quiet_ms, response.audio_from_ms) + policy.playback_deadline_ms
             if response.stuck_at_ms != response.played_ms:
                 at_ms -= _STUCK_MS
-            return _earlier(due, (at_ms, "playback", self._line_stuck))
+            return earlier(due, (at_ms, "playback", self._line_stuck))
         if response.voice_busy:
             wait_ms = policy.tts_deadline_ms
             if response.first_audio_ms is None and self._voice.has_another:
                 wait_ms = min(wait_ms, policy.tts_first_ms)
             at_ms = max(response.voice_progress_ms, quiet_ms) + wait_ms
-            return _earlier(due, (at_ms, "voice", self._agent.voice_failed))
+            return earlier(due, (at_ms, "voice", self._agent.voice_failed))
         if response.synthesis_ended:
             at_ms = quiet_ms + policy.playback_deadline_ms
-            return _earlier(due, (at_ms, "playback end", self._give_up_waiting))
-        return _earlier(due, (self._filler_ms(response), "dead air", self._fill))
+            return earlier(due, (at_ms, "playback end", self._give_up_waiting))
+        return earlier(due, (self._filler_ms(response), "dead air", self._fill))
 
     def _filler_ms(self, response: Response) -> int:
         """When the agent says that it is working."""
@@ -130,14 +130,14 @@ class DeadAir:
             return (floor.now_ms, "goodbye", self._hang_up)
         due: Due = (over_ms, "longest call", self._say_too_long)
         if self._voice.rest:
-            return _earlier(due, (floor.now_ms, "rest of an answer", self._say_rest))
+            return earlier(due, (floor.now_ms, "rest of an answer", self._say_rest))
         if agent.to_say:
-            return _earlier(due, (floor.now_ms, "own sentence", self._say_own))
+            return earlier(due, (floor.now_ms, "own sentence", self._say_own))
         if agent.unreported:
-            return _earlier(due, (floor.now_ms, "late tool", self._tell_late))
-        if not agent.open_tools:
+            return earlier(due, (floor.now_ms, "late tool", self._tell_late))
+        if not agent.open_tools and floor.then is None:
             at_ms = floor.idle_from_ms + self._patience_ms()
-            return _earlier(due, (at_ms, "silence", self._check_in))
+            return earlier(due, (at_ms, "silence", self._check_in))
         return due
 
     def _llm_due_ms(self, response: Response) -> int:
@@ -210,7 +210,8 @@ class DeadAir:
     def _say_rest(self) -> None:
         text, ending = self._voice.rest, self._voice.rest_end
         self._voice.rest = self._voice.rest_end = ""
-        self._agent.say(text, protected=self._voice.rest_protected, end_call=ending)
+        then, self._voice.rest_then = self._voice.rest_then, None
+        self._agent.say(text, protected=self._voice.rest_protected, end_call=ending, then=then)
 
     def _hang_up(self) -> None:
         self._voice.end_call(self._voice.rest_end)
@@ -222,12 +223,13 @@ class DeadAir:
             return
         self.check_ins += 1
         self.granted = False
-        self._agent.say(self._agent.next_phrase(phrases.check_in))
+        question = self._floor.setup.consent_question if self._floor.consent else ""
+        self._agent.say(question or self._agent.next_phrase(phrases.check_in))
 
     def _say_goodbye(self, reason: str) -> None:
         self._agent.say(self._floor.setup.phrases.goodbye, end_call=reason)
 
 
-def _earlier(due: Due | None, other: Due) -> Due:
+def earlier(due: Due | None, other: Due) -> Due:
     """The one that comes first."""
     return other if due is None or other[0] < due[0] else due

@@ -161,8 +161,8 @@ class MachineAnswered(Event):
 
 @dataclass(frozen=True, slots=True)
 class TransferEnded(Event):
-    """The answer to TransferCall: `connected`, or why the caller is still here: `no_answer`, `busy`,
-    `refused` (`detail` says why, for the LLM), `failed`."""
+    """The answer to TransferCall: `connected`, or why the caller is still here: `busy`, `failed`,
+    `no_answer`, `refused` (`detail` is the sentence that says why)."""
 
     tool_call_id: str
     outcome: str

@@ -14,8 +14,8 @@ from antiphon.engine.health import Health
 from antiphon.engine.history import History
 from antiphon.engine.language import language_of
 from antiphon.engine.overlap import Overlap
-from antiphon.engine.policy import Setup, TurnPolicy
-from antiphon.engine.response import Response, ResponseState
+from antiphon.engine.policy import Digits, Setup, TurnPolicy
+from antiphon.engine.response import Response, ResponseState, Then
 from antiphon.engine.user_turn import Phase, UserTurn
 from antiphon.errors import IllegalEvent
 
@@ -28,16 +28,31 @@ class Deadline:
     reason: str
 
 
+class Collecting:
+    """A number that the caller is typing."""
+
+    __slots__ = ("count", "key_ms", "spec", "tool_call_id", "tries")
+
+    def __init__(self, tool_call_id: str, spec: Digits) -> None:
+        self.tool_call_id, self.spec = tool_call_id, spec
+        self.count = self.tries = 0
+        self.key_ms = 0
+
+
 class Floor:
     """Who has it."""
 
     __slots__ = (
         "answered_end_ms",
         "answered_text",
+        "consent",
+        "digits",
+        "disclosing",
         "echo",
         "ended",
         "ending",
         "health",
+        "held",
         "history",
         "idle_from_ms",
         "language",
@@ -56,6 +71,8 @@ class Floor:
         "spent_ms",
         "started",
         "started_ms",
+        "then",
+        "transfer",
         "user",
     )
 
@@ -92,6 +109,19 @@ class Floor:
         self.own_level_db: float | None = None
         self.echo = 0.0
         self.idle_from_ms = 0  # since when nobody has done anything
+        # The opening: what has to be heard first, and whether a yes to the recording is awaited.
+        self.disclosing = ""
+        self.consent = False
+        # The line.
+        self.held = False
+        self.then: Then | None = None  # of the response that was heard last
+        self.transfer: str | None = None  # the tool call for which a person is being reached
+        self.digits: Collecting | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether the caller cannot hear the agent, and is neither spoken to nor answered."""
+        return self.held or self.transfer is not None
 
 
 _TURN = (Phase.SPEAKING, Phase.QUIET)

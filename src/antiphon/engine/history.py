@@ -13,6 +13,10 @@ STILL_RUNNING = '{"status": "still running"}'
 LATE_TOOL = "A tool has come back since your last answer. Tell the caller its result."
 """What the LLM is told when a tool came back after the answer that had to do without it: its output
 stands where it was called, and the caller does not know it yet."""
+TYPED = "The caller has typed what you asked for, or nothing. Go on."
+"""What the LLM is told when a number is over that it had the caller type."""
+NOT_TRANSFERRED = '{"error": "the caller spoke before the transfer, which was not made"}'
+"""The output of a transfer that the caller stopped."""
 CUT_OFF = "The line was cut off while you were answering. Go on with your answer."
 """What the LLM is told when its answer was lost in the middle."""
 LOST_TOOL = '{"error": "the call was cut off while the tool ran; it may have done its work"}'

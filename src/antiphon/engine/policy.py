@@ -172,6 +172,9 @@ class DeadAir:
     playback_deadline_ms: int = _number(
         5000, 1000, 60000, "Audio that does not move for this long means that the line is dead."
     )
+    transfer_deadline_ms: int = _number(
+        60000, 5000, 600000, "Longest wait for a person to whom the caller is passed."
+    )
     tool_rounds: int = _number(8, 1, 50, "Most generations in one answer; ends endless tool loops.")
 
 
@@ -186,6 +189,13 @@ class Silence:
     hold_ms: int = _number(
         60000, 1000, 600000, "Silence that is granted to a caller who asked for a moment."
     )
+    line_hold_ms: int = _number(
+        600_000, 1000, 3_600_000, "Longest time that a caller may leave the line on hold."
+    )
+    first_key_ms: int = _number(
+        10000, 1000, 60000, "Wait for the first key of a number that the caller is to type."
+    )
+    next_key_ms: int = _number(4000, 500, 30000, "Wait for its next key.")
     max_call_ms: int = _number(3_600_000, 10_000, 86_400_000, "Longest call.")
 
 

@@ -7,6 +7,7 @@ account (a filler, an apology) belongs to the step under way.
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass
 from enum import Enum
 
 from antiphon.engine.events import ToolRequested
@@ -94,6 +95,14 @@ class Segment:
         return max(self.duration_ms, self._pace.expected_ms(self.text))
 
 
+@dataclass(frozen=True, slots=True)
+class Then:
+    """Whom the caller is passed to once a response was heard to its end."""
+
+    tool_call_id: str
+    arguments: str
+
+
 class Draft:
     """What is kept of an answer that is prepared for words which may not be all: its text, the
     segments that wait to be voiced, and the tools that it wants."""
@@ -129,6 +138,7 @@ class Response:
         "first_text_ms",
         "flushed_ms",
         "generating",
+        "lead_in",
         "manner",
         "open_tools",
         "owed",
@@ -150,6 +160,7 @@ class Response:
         "step_tools",
         "stuck_at_ms",
         "synthesis_ended",
+        "then",
         "tools_called",
         "tries",
         "turn_id",
@@ -172,6 +183,8 @@ class Response:
         self.manner = "interruptible"  # or patient, or protected: see policy.Interruption
         self.draft: Draft | None = None  # while it is only prepared
         self.end_call_reason = ""  # hang up once it has been heard
+        self.then: Then | None = None  # pass the caller on once it has been heard
+        self.lead_in = ""  # said where nothing else was
         self.close_status, self.close_reason = "completed", ""  # when it is closed
         self.flushed_ms = 0  # when it was stopped
         # Text.

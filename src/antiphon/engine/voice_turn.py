@@ -7,6 +7,7 @@ one place, `live`. A voice that fails is replaced by the next one, which says wh
 from __future__ import annotations
 
 from antiphon.engine import events as e
+from antiphon.engine import notice
 from antiphon.engine.commands import (
     CancelGeneration,
     EndCall,
@@ -19,8 +20,9 @@ from antiphon.engine.commands import (
     SynthesizeText,
 )
 from antiphon.engine.floor import Floor
+from antiphon.engine.history import NOT_TRANSFERRED
 from antiphon.engine.overlap import Overlap
-from antiphon.engine.response import Pace, Response, ResponseState
+from antiphon.engine.response import Pace, Response, ResponseState, Then
 from antiphon.errors import IllegalEvent
 
 NO_VOICE = "the voice failed"
@@ -30,7 +32,16 @@ NO_VOICE = "the voice failed"
 class VoiceTurn:
     """The voice in one call. See the module."""
 
-    __slots__ = ("_failures", "_floor", "_voice", "pace", "rest", "rest_end", "rest_protected")
+    __slots__ = (
+        "_failures",
+        "_floor",
+        "_voice",
+        "pace",
+        "rest",
+        "rest_end",
+        "rest_protected",
+        "rest_then",
+    )
 
     def __init__(self, floor: Floor) -> None:
         self._floor = floor
@@ -40,6 +51,7 @@ class VoiceTurn:
         # What is left of an answer whose voice failed, and why to hang up after it.
         self.rest = self.rest_end = ""
         self.rest_protected = False
+        self.rest_then: Then | None = None
 
     def live(self, response_id: int) -> Response | None:
         """The response, when it is under way and was not stopped, or when it is prepared: the one
@@ -102,20 +114,37 @@ class VoiceTurn:
         floor, response = self._floor, self._floor.response
         assert response is not None
         self._failures += 1
-        rest, ending = response.unheard(), response.end_call_reason
-        self.stop("voice", status="failed")
         self._voice = (response.voice + 1) % floor.setup.voices
         if self._failures <= max(1, floor.setup.voices):
-            self.owe(rest, ending, response)
-        elif floor.setup.recorded and response.voice < floor.setup.voices:
+            self.put_off("voice", "failed")
+            return
+        self.stop("voice", status="failed")
+        if floor.setup.recorded and response.voice < floor.setup.voices:
             self.rest, self.rest_end = floor.setup.phrases.voice_gone, NO_VOICE
             self.rest_protected = True
         else:
             self.end_call(NO_VOICE)
 
-    def owe(self, rest: str, ending: str, response: Response) -> None:
-        """Say the rest of a response as soon as nobody speaks, in the same manner."""
-        self.rest, self.rest_end, self.rest_protected = rest, ending, response.protected
+    def forget_rest(self) -> None:
+        """The caller wants something else."""
+        if self.rest_then is not None:
+            self._floor.history.set_output(self.rest_then.tool_call_id, NOT_TRANSFERRED)
+        self.rest, self.rest_end, self.rest_then = "", "", None
+
+    def put_off(self, reason: str, status: str = "cancelled") -> None:
+        """Stop the response, and say the rest of it as soon as nobody speaks, as it would have
+        been."""
+        response = self._floor.response
+        assert response is not None
+        rest, ending, protected = response.unheard(), response.end_call_reason, response.protected
+        then, response.then = response.then, None
+        self.stop(reason, status)
+        self.rest, self.rest_end, self.rest_protected, self.rest_then = (
+            rest,
+            ending,
+            protected,
+            then,
+        )
 
     def _voiced(self, response_id: int, segment_id: int) -> Response | None:
         response = self.live(response_id)
@@ -213,7 +242,13 @@ class VoiceTurn:
         """The response is over: the one place where it ends, however it ended."""
         floor = self._floor
         self._report_heard(response)
-        completed = response.close_status == "completed"
+        completed, gone = response.close_status == "completed", response.end_call_reason == NO_VOICE
+        if completed and floor.disclosing and response.protected and not gone:
+            notice.disclosed(floor)
+        if completed:
+            floor.then = response.then or floor.then
+        elif response.then is not None:
+            floor.history.set_output(response.then.tool_call_id, NOT_TRANSFERRED)
         floor.history.close(response.response_id, response.heard_steps(), interrupted=not completed)
         floor.out.append(
             ReportResponse(
