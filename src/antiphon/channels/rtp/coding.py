@@ -1,0 +1,145 @@
+"""What the codecs of a line make of sound, and sound of them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from antiphon.audio import g711
+from antiphon.audio.resample import LiveResampler
+from antiphon.channels.rtp.codec import Codec
+from antiphon.channels.rtp.opus import RATE_HZ as OPUS_RATE_HZ
+from antiphon.channels.rtp.opus import OpusDecoder, OpusEncoder
+from antiphon.types import FRAME_MS, INPUT_RATE_HZ
+
+G711_RATE_HZ = 8000
+FADE_MS = 60
+"""Lost sound is the last sound again and again, gone after so long."""
+
+_LAWS: dict[str, g711.Law] = {"pcmu": "mulaw", "pcma": "alaw"}
+_FRAME_SAMPLES = G711_RATE_HZ * FRAME_MS // 1000
+_PRIME_SAMPLES = 32
+
+
+class Decoder(Protocol):
+    """Payloads of one codec to 16 kHz mono s16 PCM."""
+
+    def decode(self, payload: bytes) -> bytes:
+        """Nothing when the payload is not of this codec."""
+        ...
+
+    def conceal(self, ms: int, following: bytes | None = None) -> bytes:
+        """Something in place of what was lost; `following` is the payload after it."""
+        ...
+
+
+class Encoder(Protocol):
+    """20 ms of mono s16 PCM at `pcm_rate_hz` to a payload."""
+
+    def encode(self, pcm: bytes) -> bytes: ...
+
+    def silence(self) -> bytes:
+        """The payload of 20 ms of nothing."""
+        ...
+
+
+def pcm_rate_hz(codec: Codec) -> int:
+    """The rate of the PCM that is sent: 8000 for G.711, 16000 for Opus."""
+    return G711_RATE_HZ if codec.name.lower() in _LAWS else OPUS_RATE_HZ
+
+
+def is_audio(codec: Codec) -> bool:
+    """Whether it is a codec that lines here can speak."""
+    name = codec.name.lower()
+    return name in _LAWS or name == "opus"
+
+
+def make_decoder(codec: Codec) -> Decoder:
+    """Raises UserFacingError for Opus without its library."""
+    law = _LAWS.get(codec.name.lower())
+    return _OpusDecoder() if law is None else _G711Decoder(law)
+
+
+def make_encoder(codec: Codec) -> Encoder:
+    """Raises UserFacingError for Opus without its library."""
+    law = _LAWS.get(codec.name.lower())
+    return _OpusEncoder() if law is None else _G711Encoder(law)
+
+
+class _G711Decoder:
+    def __init__(self, law: g711.Law) -> None:
+        self._law = law
+        self._resampler = LiveResampler(G711_RATE_HZ, INPUT_RATE_HZ)
+        # It keeps the last samples back; with a few before the first, 20 ms in are 20 ms out.
+        self._first = self._resampler.push(bytes(_PRIME_SAMPLES * 2))
+        self._last = bytes(_FRAME_SAMPLES * 2)
+        self._faded_ms = 0
+
+    def decode(self, payload: bytes) -> bytes:
+        pcm = g711.decode(payload, self._law)
+        self._last = (self._last + pcm)[-_FRAME_SAMPLES * 2 :]
+        self._faded_ms = 0
+        return self._out(pcm)
+
+    def conceal(self, ms: int, following: bytes | None = None) -> bytes:
+        count = G711_RATE_HZ * ms // 1000
+        again = np.resize(np.frombuffer(self._last, "<i2"), count)
+        gone = self._faded_ms + np.arange(count) * 1000 / G711_RATE_HZ
+        self._faded_ms += ms
+        faded = again * np.clip(1 - gone / FADE_MS, 0, 1)
+        return self._out(faded.astype("<i2").tobytes())
+
+    def _out(self, pcm: bytes) -> bytes:
+        first, self._first = self._first, b""
+        return first + self._resampler.push(pcm)
+
+
+class _G711Encoder:
+    def __init__(self, law: g711.Law) -> None:
+        self._law = law
+        self._silence = bytes([g711.SILENCE[law]]) * _FRAME_SAMPLES
+
+    def encode(self, pcm: bytes) -> bytes:
+        return g711.encode(pcm, self._law)
+
+    def silence(self) -> bytes:
+        return self._silence
+
+
+class _OpusDecoder:
+    def __init__(self) -> None:
+        self._opus = OpusDecoder()
+        self._made_ms = 0
+
+    def decode(self, payload: bytes) -> bytes:
+        self._made_ms = 0
+        return self._opus.decode(payload)
+
+    def conceal(self, ms: int, following: bytes | None = None) -> bytes:
+        """The last 20 ms may be in the packet that follows."""
+        made = b""
+        recovered = min(ms, FRAME_MS) if following else 0
+        while len(made) < (ms - recovered) * INPUT_RATE_HZ // 500:
+            left = ms - recovered - len(made) * 500 // INPUT_RATE_HZ
+            step = min(left, FRAME_MS)
+            pcm = self._opus.conceal(step * INPUT_RATE_HZ // 1000)
+            silent = bytes(step * INPUT_RATE_HZ // 500)
+            made += pcm if pcm and self._made_ms < FADE_MS else silent
+            self._made_ms += step
+        if following:
+            samples = recovered * INPUT_RATE_HZ // 1000
+            made += self._opus.recover(following, samples) or bytes(samples * 2)
+        return made
+
+
+class _OpusEncoder:
+    def __init__(self) -> None:
+        self._opus = OpusEncoder()
+        self._nothing = bytes(OPUS_RATE_HZ * FRAME_MS // 1000 * 2)
+
+    def encode(self, pcm: bytes) -> bytes:
+        return self._opus.encode(pcm)
+
+    def silence(self) -> bytes:
+        return self._opus.encode(self._nothing)
