@@ -8,12 +8,22 @@ from typing import Annotated, Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from antiphon.agent.fields import FromDataclass, Group, StrictText
 from antiphon.agent.flow import FlowConfig
+from antiphon.agent.line import (
+    BUILT_IN,
+    REASON,
+    DigitsConfig,
+    DisclosureConfig,
+    Name,
+    RecordingConfig,
+    TransferConfig,
+)
 from antiphon.agent.speech import SpeechConfig
 from antiphon.engine.policy import Phrases, TurnPolicy
+from antiphon.types import DIGITS_TOOL, END_CALL_TOOL, KEYS_TOOL, TRANSFER_TOOL
 
 PHONES = frozenset(
     re.findall(
@@ -71,6 +81,15 @@ class ToolConfig(Group):
         le=600_000,
         description="Longest run; `turn.dead_air.tool_deadline_ms` when absent.",
     )
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, name: str) -> str:
+        if name in (END_CALL_TOOL, TRANSFER_TOOL, DIGITS_TOOL, KEYS_TOOL):
+            raise ValueError(
+                f"`{name}` is a tool that agents have of their own; choose another name"
+            )
+        return name
 
     @field_validator("parameters")
     @classmethod
@@ -258,6 +277,31 @@ class AgentConfig(Group):
     tools: tuple[ToolConfig, ...] = Field(
         default=(), description="Functions that the agent may call."
     )
+    disclosure: DisclosureConfig | None = Field(
+        default=None,
+        description="What callers are told first, to the end, and whether they are asked to agree.",
+    )
+    recording: RecordingConfig = Field(
+        default_factory=lambda: RecordingConfig(enabled=False),
+        validate_default=True,
+        description="Whether calls are recorded.",
+    )
+    digits: dict[Name, DigitsConfig] = Field(
+        default_factory=dict, description="Numbers that callers may type, by name."
+    )
+    transfer: TransferConfig | None = Field(
+        default=None, description="People to whom callers may be passed."
+    )
+    press_keys: bool = Field(
+        default=False,
+        strict=True,
+        description="The agent may press telephone keys, for calling into menus.",
+    )
+    variables: dict[Name, StrictText | None] = Field(
+        default_factory=dict,
+        description="Values of `{{name}}` in its sentences, where a call brings none; `null`: an "
+        "outbound call has to.",
+    )
     flow: FlowConfig | None = Field(
         default=None, description="A conversation led by rules; needs no LLM."
     )
@@ -314,3 +358,28 @@ class AgentConfig(Group):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two tools are called `{twice[0]}`")
         return tools
+
+    @field_validator("variables")
+    @classmethod
+    def _names_are_free(cls, variables: dict[str, str | None]) -> dict[str, str | None]:
+        if taken := [name for name in variables if name in (*BUILT_IN, REASON)]:
+            raise ValueError(f"`{taken[0]}` is always there; choose another name")
+        return variables
+
+    @field_validator("recording")
+    @classmethod
+    def _is_announced(cls, recording: RecordingConfig, info: ValidationInfo) -> RecordingConfig:
+        if "disclosure" not in info.data:
+            return recording  # what is wrong with it is said of it
+        told = info.data["disclosure"]
+        if recording.enabled and told is None and not recording.announced:
+            raise ValueError(
+                "calls are recorded and callers are not told: write a `disclosure` that says so, "
+                "or `announced: true` here where they know already"
+            )
+        if told is not None and told.consent == "ask" and not recording.enabled:
+            raise ValueError(
+                "`disclosure.consent: ask` asks to record the call; write `recording: true`, or "
+                "leave `consent` out"
+            )
+        return recording

@@ -39,7 +39,7 @@ CACHED_STATES = 512
 class Expectation:
     """What the flow expects to hear next; `slot` names what it asked for."""
 
-    kind: Literal["open", "yes_no", "choice", "number", "name", "date", "time", "text"]
+    kind: Literal["open", "yes_no", "choice", "number", "name", "date", "time", "text", "digits"]
     slot: str = ""
 
 

@@ -13,8 +13,11 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from antiphon.agent.flow_template import Template, parse_template, slots_of, validate_macros
+from antiphon.engine.policy import Digits
 
-SlotKind = Literal["choice", "number", "name", "date", "time", "yes_no", "text"]
+MAX_DIGITS = 32
+
+SlotKind = Literal["choice", "number", "name", "date", "time", "yes_no", "text", "digits"]
 
 
 class _Section(BaseModel):
@@ -26,7 +29,8 @@ class SlotConfig(_Section):
 
     A `choice` has `values`: a list, or a mapping from the value to other ways of saying it. The
     other kinds are understood by rule; `examples` are then what callers may say, for the speech
-    recogniser (names, for instance).
+    recogniser (names, for instance). `digits` are typed on the telephone's keys, or spoken; those
+    of a `secret` slot are typed, and only tools are told them.
     """
 
     kind: SlotKind = "choice"
@@ -42,6 +46,13 @@ class SlotConfig(_Section):
     examples: list[str] = Field(default_factory=list)
     min: int = 0
     max: int = 1000
+    secret: bool = False
+
+    @property
+    def digits_range(self) -> tuple[int, int]:
+        """Fewest and most digits."""
+        most = self.max if "max" in self.model_fields_set else MAX_DIGITS
+        return max(1, self.min), most
 
     @field_validator("values", mode="before")
     @classmethod
@@ -60,6 +71,12 @@ class SlotConfig(_Section):
             raise ValueError(f"`values` belong to a choice, not to a {self.kind}")
         if self.required and not self.ask:
             raise ValueError("a required slot needs a question: `ask`")
+        if self.kind == "digits":
+            least, most = self.digits_range
+            if not least <= most <= MAX_DIGITS:
+                raise ValueError(f"`min` and `max` of digits are 1 to {MAX_DIGITS}, in this order")
+        elif self.secret:
+            raise ValueError("only `kind: digits` can be `secret`")
         return self
 
 
@@ -157,6 +174,28 @@ class FlowConfig(_Section):
             [p for intent in self.intents.values() for p in intent.phrases], self.macros
         )
         return self
+
+    @model_validator(mode="after")
+    def _digits_have_one_meaning(self) -> Self:
+        seen: dict[str, Digits] = {}
+        for one in self._digits():
+            if seen.setdefault(one.name, one) != one:
+                raise ValueError(
+                    f"two intents have digits called `{one.name}` that differ; rename one"
+                )
+        return self
+
+    def _digits(self) -> list[Digits]:
+        return [
+            Digits(name, slot.ask, *slot.digits_range, slot.secret)
+            for intent in self.intents.values()
+            for name, slot in intent.slots.items()
+            if slot.kind == "digits"
+        ]
+
+    def digits(self) -> tuple[Digits, ...]:
+        """The numbers that callers of the flow type."""
+        return tuple(dict.fromkeys(self._digits()))
 
     def tool_names(self) -> tuple[str, ...]:
         """The tools that the flow calls; the agent's file must define each."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from antiphon.agent import flow_words as words
 from antiphon.agent.flow_config import FlowConfig, IntentConfig, SlotConfig
+from antiphon.agent.flow_digits import sample_digits
 from antiphon.agent.flow_spoken import sample_date, sample_name, sample_number, sample_time
 from antiphon.agent.flow_template import Template, parse_macros, parse_template
 from antiphon.agent.flow_template import sample as sample_template
@@ -50,6 +51,8 @@ def spoken_value(slot: SlotConfig, rng: random.Random) -> str:
             return rng.choice(words.YES + words.NO)
         case "text":
             return rng.choice(slot.examples) if slot.examples else ""
+        case "digits":
+            return "" if slot.secret else sample_digits(rng, *slot.digits_range)
 
 
 def _amount(rng: random.Random) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from antiphon.agent.flow_config import FlowConfig, IntentConfig, SlotConfig
+from antiphon.agent.flow_digits import say_digits
+from antiphon.agent.flow_spoken import say_number
 from antiphon.agent.flow_template import parse_template, render
 from antiphon.agent.flow_understand import (
     Context,
@@ -23,10 +25,12 @@ from antiphon.agent.flow_understand import (
     tokens_of,
 )
 from antiphon.providers.base import FlowReply
-from antiphon.types import Message, ToolCall
+from antiphon.types import DIGITS_TOOL, Message, ToolCall
 
 MANY_CHOICES = 8
 """More values than this are not listed when a caller asks what there is."""
+MISSED_DIGITS = 1
+"""How often a number that was not typed is asked for again."""
 
 
 class Phase(enum.Enum):
@@ -74,17 +78,28 @@ class Steps:
         """Take one message. `call_id` is the id for a tool call, should there be one."""
         match message.role:
             case "user":
-                return self._on_user(state, message.content, call_id)
+                state = self._on_user(state, message.content, call_id)
             case "assistant":
                 return self._on_assistant(state, message)
             case "tool":
-                return self._on_tool(state, message)
+                state = self._on_tool(state, message, call_id)
             case _:
                 return state
+        return self._collecting(state, call_id)
+
+    def _collecting(self, state: State, call_id: str) -> State:
+        """Whatever is said while digits are wanted, the keys belong to them from then on."""
+        slot = self._asked_slot(state)
+        if not slot or slot.kind != "digits" or state.ending or state.last.tool_calls:
+            return state
+        call = ToolCall(call_id, DIGITS_TOOL, json.dumps({"name": state.asked}))
+        return replace(state, last=FlowReply(state.last.text, (call,)))
 
     def _on_assistant(self, state: State, message: Message) -> State:
         state = replace(state, heard=f"{state.heard} {message.content}".strip())
         for call in message.tool_calls:
+            if call.name == DIGITS_TOOL and state.phase is Phase.FILLING:
+                state = replace(state, call_id=call.tool_call_id, issued=True)
             # What was really called counts, even where this fold would not have called it: what a
             # message holds may have shrunk since then to what was heard of it.
             for name, intent in self._config.intents.items():
@@ -112,7 +127,9 @@ class Steps:
             state = replace(state, phase=Phase.CONFIRMING, call_id="")
         if state.phase is Phase.CHECKING:
             # A check only reads, so it is simply made again with what is known then.
-            state = replace(state, phase=Phase.FILLING, call_id="")
+            state = replace(state, phase=Phase.FILLING)
+        if state.phase is Phase.FILLING:
+            state = replace(state, call_id="")  # digits that come yet are not waited for
         context = Context(
             intent=state.intent or None,
             asked=state.asked or None,
@@ -221,7 +238,7 @@ class Steps:
             state, phase=phase, call_id=call_id, issued=False, asked="", misses=0, last=reply
         )
 
-    def _on_tool(self, state: State, message: Message) -> State:
+    def _on_tool(self, state: State, message: Message, call_id: str) -> State:
         if not state.call_id or message.tool_call_id != state.call_id:
             return state
         result = _result(message.content)
@@ -229,6 +246,8 @@ class Steps:
             return state
         intent = self._config.intents[state.intent]
         state = replace(state, call_id="")
+        if state.phase is Phase.FILLING:
+            return self._on_digits(state, result, call_id)
         if "error" in result:
             return self._reply(replace(state, phase=Phase.FAILED), intent.failed)
         if state.phase is Phase.CHECKING:
@@ -237,6 +256,20 @@ class Steps:
         said |= {k: str(v) for k, v in result.items() if not isinstance(v, dict | list)}
         done = State(phase=Phase.DONE)
         return self._reply(done, self._render(intent.done, said) or self._say.anything_else)
+
+    def _on_digits(self, state: State, result: Mapping[str, Any], call_id: str) -> State:
+        match result:
+            case {"digits": str(digits), "count": int(count)}:
+                value = SlotValue(f"{say_number(count)} digits", digits)
+            case {"digits": str(digits)} if digits.isdecimal():
+                value = SlotValue(say_digits(digits), digits)
+            case _:
+                return self._missed(state) if state.misses < MISSED_DIGITS else self._given_up()
+        values = {**state.values, state.asked: value}
+        return self._advance(replace(state, values=values, asked="", misses=0), "", call_id)
+
+    def _given_up(self) -> State:
+        return self._reply(State(), f"{self._say.not_understood[-1]} {self._config.help}")
 
     def _checked(self, state: State, intent: IntentConfig, result: Mapping[str, Any]) -> State:
         values = dict(state.values)
@@ -299,9 +332,13 @@ class Steps:
     def _lists(self, state: State) -> bool:
         return bool(self._asked_choice(state))
 
-    def _asked_choice(self, state: State) -> SlotConfig | None:
+    def _asked_slot(self, state: State) -> SlotConfig | None:
         intent = self._config.intents.get(state.intent)
-        slot = intent.slots.get(state.asked) if intent else None
+        filling = intent is not None and state.phase is Phase.FILLING
+        return intent.slots.get(state.asked) if intent and filling else None
+
+    def _asked_choice(self, state: State) -> SlotConfig | None:
+        slot = self._asked_slot(state)
         return slot if slot and slot.kind == "choice" else None
 
     def _help(self, state: State) -> str:

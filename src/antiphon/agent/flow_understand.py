@@ -16,9 +16,10 @@ from rapidfuzz import fuzz, process
 
 from antiphon.agent import flow_words as words
 from antiphon.agent.flow_config import FlowConfig, IntentConfig, SlotConfig
+from antiphon.agent.flow_digits import expanded, find_digits
 from antiphon.agent.flow_parts import answer_of, by_rule, command_of, is_yes
 from antiphon.agent.flow_sentences import sentences
-from antiphon.agent.flow_spoken import say_number
+from antiphon.agent.flow_spoken import Spoken
 from antiphon.agent.flow_template import parse_macros, parse_template, sample
 
 SPELLING_CUTOFF = 84
@@ -83,13 +84,11 @@ class _Found:
 
 def tokens_of(text: str) -> list[str]:
     """Words in the recogniser's spelling, digits as words."""
-    result: list[str] = []
-    for token in _TOKEN.findall(text.lower().replace("’", "'")):
-        if token.isdecimal() and len(token) <= 4:
-            result.extend(say_number(int(token)).split())
-        else:
-            result.append(token)
-    return result
+    return expanded(_raw(text))
+
+
+def _raw(text: str) -> list[str]:
+    return _TOKEN.findall(text.lower().replace("’", "'"))
 
 
 class Understanding:
@@ -115,11 +114,12 @@ class Understanding:
 
     def understand(self, text: str, context: Context) -> Meaning:
         """What the text means here."""
-        tokens = tokens_of(text)
+        raw = _raw(text)
+        tokens = expanded(raw)
         spelt = [self._spell(token) for token in tokens]
         best: tuple[int, str, list[_Found]] = (0, "", [])
         for name in self._candidates(context):
-            found = self._find(self._config.intents[name], name, tokens, spelt, context)
+            found = self._find(name, raw, tokens, spelt, context)
             covered = sum(f.end - f.start for f in found) * 2 + (name == context.intent)
             if found and covered > best[0]:
                 best = (covered, name, found)
@@ -185,18 +185,15 @@ class Understanding:
     # ---- values ----------------------------------------------------------------------------
 
     def _find(
-        self,
-        intent: IntentConfig,
-        name: str,
-        tokens: list[str],
-        spelt: list[str],
-        context: Context,
+        self, name: str, raw: list[str], tokens: list[str], spelt: list[str], context: Context
     ) -> list[_Found]:
+        intent = self._config.intents[name]
         asked = context.asked if context.intent == name else None
         found = self._choices(intent, name, spelt, asked)
         taken = {at for f in found for at in range(f.start, f.end)}
         for slot_name, slot in intent.slots.items():
-            spoken = by_rule(slot, tokens, taken, slot_name == asked)
+            spoken = _digits(slot, raw, taken, slot_name == asked)
+            spoken = spoken or by_rule(slot, tokens, taken, slot_name == asked)
             if spoken is not None:
                 value = SlotValue(spoken.say, spoken.value)
                 found.append(_Found(slot_name, spoken.start, spoken.end, value, str(spoken.value)))
@@ -324,6 +321,16 @@ def _takes_back(
     generic = any(item.base != other and item.base in other for other in slot.values)
     starts = spelt[: item.start] == ["no"]
     return not (starts and (bool(current) or not generic))
+
+
+def _digits(slot: SlotConfig, raw: list[str], taken: set[int], asked: bool) -> Spoken | None:
+    """Digits that were spoken, or typed while nobody had asked. Those of a secret are not taken
+    from here: nobody but the tools may know them."""
+    if slot.kind != "digits" or slot.secret:
+        return None
+    spoken = find_digits(raw, *slot.digits_range, asked=asked)
+    free = spoken is not None and taken.isdisjoint(range(spoken.start, spoken.end))
+    return spoken if free else None
 
 
 def _whole_answer(name: str, slot: SlotConfig, tokens: list[str]) -> list[_Found]:

@@ -7,14 +7,15 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from pydantic import ValidationError
 
+from antiphon.agent import variables
 from antiphon.agent.config import AgentConfig, ToolConfig
 from antiphon.agent.endings import Endings
 from antiphon.agent.explain import AgentFileError, explain, is_secret
@@ -23,7 +24,7 @@ from antiphon.agent.realtime import for_realtime
 from antiphon.agent.tool import Tool
 from antiphon.agent.yaml_lines import Document, Loc, dotted, read_document
 from antiphon.engine.language import language_of
-from antiphon.engine.policy import Setup
+from antiphon.engine.policy import Digits, Setup
 from antiphon.errors import ConfigError, UserFacingError
 from antiphon.providers import registry
 from antiphon.providers.base import AgentHints
@@ -53,6 +54,7 @@ class LoadedAgent:
         """What the engine is told of the agent."""
         config = self.config
         brains = len((*config.realtimes, *config.brains))
+        told, asks = config.disclosure, config.disclosure and config.disclosure.consent == "ask"
         return Setup(
             greeting=config.greeting,
             greeting_protected=config.greeting_protected,
@@ -68,7 +70,23 @@ class LoadedAgent:
             stts=len(config.recognisers),
             recorded=True,
             detects_turns=config.turn_detector is not None,
+            disclosure=told.text if told else "",
+            records=config.recording.enabled,
+            consent_question=told.question if told and asks else "",
+            consent_required=bool(told and asks and told.if_refused == "hang_up"),
+            digits=_digits(config),
+            transfer_on_failure=config.transfer.on_failure if config.transfer else "",
         )
+
+    def for_call(self, values: Mapping[str, str]) -> LoadedAgent:
+        """The agent of one call, its variables filled in.
+
+        Args:
+            values: `caller_number`, `called_number`, `channel` and what an outbound order says of
+                the person. What the agent has no variable for is ignored.
+        """
+        config = variables.fill(self.config, values)
+        return self if config is self.config else replace(self, config=config)
 
 
 def load_agent(path: str | Path) -> LoadedAgent:
@@ -87,6 +105,8 @@ def load_agent(path: str | Path) -> LoadedAgent:
     _check_providers(document, problems)
     functions = _functions(document, problems)
     flow = _flow(config, document, problems) if config else None
+    if config is not None:
+        _check_line(config, document, problems)
     if problems or config is None:
         raise AgentFileError(problems)
     config = for_realtime(config)
@@ -256,6 +276,25 @@ def _check_signature(tool: ToolConfig, function: Callable[..., Any]) -> None:
 def _tool(config: ToolConfig, function: Callable[..., Any], agent: AgentConfig) -> Tool:
     spec = ToolSpec(config.name, config.description, config.parameters)
     return Tool(spec, function, config.timeout_ms or agent.turn.dead_air.tool_deadline_ms)
+
+
+# ---- the line -------------------------------------------------------------------------------
+
+
+def _check_line(config: AgentConfig, document: Document, problems: list[ConfigError]) -> None:
+    for loc, message in variables.problems(config):
+        problems.append(_problem(document, loc, message))
+    for one in config.flow.digits() if config.flow else ():
+        if one.name in config.digits:
+            message = f"`{one.name}` is also a slot of the flow; rename one of them"
+            problems.append(_problem(document, ("digits", one.name), message))
+
+
+def _digits(config: AgentConfig) -> tuple[Digits, ...]:
+    own = [
+        Digits(name, one.ask, one.min, one.max, one.secret) for name, one in config.digits.items()
+    ]
+    return (*own, *(config.flow.digits() if config.flow else ()))
 
 
 # ---- flow -----------------------------------------------------------------------------------
