@@ -164,6 +164,8 @@ class SimCall:
 
     def tick(self, now_ms: float) -> list[str]:
         """What goes out now; call it every 20 ms, or later. Ends the call when it is time."""
+        if self.over:
+            return []
         due = min(_MOST_FRAMES, int(now_ms / FRAME_MS) - self._frames)
         for _ in range(due):
             self._step(now_ms)

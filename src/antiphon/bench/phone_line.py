@@ -154,6 +154,8 @@ class Caller(asyncio.Protocol):
                 self._call.receive(frame.data.decode("utf-8", "replace"), self._now_ms())
             elif frame.opcode.name == "BINARY":
                 self._call.receive(bytes(frame.data), self._now_ms())
+        if self._wire.handshake_exc is not None and not self._open.done():
+            self._opened(None)
         self._flush()
 
     def _opened(self, event: object) -> None:
