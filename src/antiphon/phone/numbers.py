@@ -117,8 +117,8 @@ def zones_of(country: str) -> tuple[str, ...]:
 
     if country == NO_COUNTRY:
         return ()
-    zones = get_global("territory_zones").get(country) or _OTHER_ZONES.get(country, ())
-    return tuple(filter(_is_known, zones))
+    zones = get_global("territory_zones").get(country, ()) or _OTHER_ZONES.get(country, ())
+    return tuple(zone for zone in zones or () if _is_known(zone))
 
 
 def _is_known(zone: str) -> bool:
@@ -165,6 +165,31 @@ class DoNotCall:
             if len(numbers) > MAX_LIST_NUMBERS:
                 return cls(problem=f"it has more than {MAX_LIST_NUMBERS:,} numbers")
         return cls(frozenset(numbers))
+
+
+class NeverCall:
+    """The file of numbers not to call, read anew when it has changed."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = None if path is None else Path(path)
+        self._seen: tuple[int, int, int] | None = None
+        self._list = DoNotCall()
+
+    def read(self) -> DoNotCall:
+        """The list as the file is now; empty without one. Blocks."""
+        path = self._path
+        if path is None:
+            return self._list
+        try:
+            stat = path.stat()
+        except OSError as error:
+            self._seen = None
+            return DoNotCall(problem=error.strerror or "it cannot be read")
+        seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if seen != self._seen:
+            self._list = DoNotCall.read(path)
+            self._seen = seen
+        return self._list
 
 
 def _has_trunk_zero(plain: str) -> bool:
