@@ -14,7 +14,7 @@ from antiphon.providers.base import AgentHints, Tts
 from antiphon.providers.scripted import ScriptedTts, ScriptedTtsOptions
 from antiphon.session import speaker as speaker_module
 from antiphon.session import utterance as utterance_module
-from antiphon.session.speaker import Speaker, TextSpeaker
+from antiphon.session.speaker import FarEnd, Speaker, TextSpeaker
 from tests.support.stage import leftovers, settle
 
 
@@ -42,7 +42,7 @@ class Booth:
             self.events.append,
             self._spawn,
             speech=speech or SpeechConfig(),
-            on_played=on_played,
+            far_end=FarEnd(on_played),
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -88,6 +88,8 @@ class Player:
         if sample_rate_hz <= 0 or sample_rate_hz % 50:
             raise ValueError(f"20 ms at {sample_rate_hz} Hz are not a whole number of samples")
         self.sample_rate_hz = sample_rate_hz
+        self.position = (0, 0)
+        """The response that was read last, and how much of it has been."""
         self.late_appends = 0
         """Chunks dropped because their response was flushed or over."""
         self._bytes_per_s = sample_rate_hz * 2
@@ -291,6 +293,7 @@ class Player:
             track.started = True
             self._events.append(Started(track.response_id))
         played_ms = self._ms(track.played_bytes)
+        self.position = (track.response_id, played_ms)
         if played_ms - track.reported_ms >= PROGRESS_EVERY_MS:
             track.reported_ms = played_ms
             self._events.append(Progressed(track.response_id, played_ms))

@@ -18,7 +18,7 @@ from antiphon.engine.commands import (
     StartGeneration,
 )
 from antiphon.engine.floor import Floor
-from antiphon.engine.history import CUT_OFF, LATE_TOOL, TYPED
+from antiphon.engine.history import CUT_OFF, LATE_TOOL, REFUSED, TYPED
 from antiphon.engine.language import words_of
 from antiphon.engine.overlap import Overlap
 from antiphon.engine.response import Draft, Response, ResponseState, Then
@@ -95,7 +95,7 @@ class AgentTurn:
         """Answer without a word from the caller: there is something to tell."""
         self._floor.history.add_note(self.unreported)
         response = self._open(None, self._floor.now_ms)
-        response.owed = self.unreported in (CUT_OFF, TYPED)
+        response.owed = self.unreported in (CUT_OFF, TYPED, REFUSED)
         self._generate(response)
 
     def say(

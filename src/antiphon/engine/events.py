@@ -162,7 +162,7 @@ class MachineAnswered(Event):
 @dataclass(frozen=True, slots=True)
 class TransferEnded(Event):
     """The answer to TransferCall: `connected`, or why the caller is still here: `busy`, `failed`,
-    `no_answer`, `refused` (`detail` is the sentence that says why)."""
+    `no_answer`, `refused` (`detail` says why, for the LLM)."""
 
     tool_call_id: str
     outcome: str

@@ -15,6 +15,8 @@ LATE_TOOL = "A tool has come back since your last answer. Tell the caller its re
 stands where it was called, and the caller does not know it yet."""
 TYPED = "The caller has typed what you asked for, or nothing. Go on."
 """What the LLM is told when a number is over that it had the caller type."""
+REFUSED = "The caller was not passed on. Tell them why, and go on."
+"""What the LLM is told when a transfer may not be made; the tool's output says why."""
 NOT_TRANSFERRED = '{"error": "the caller spoke before the transfer, which was not made"}'
 """The output of a transfer that the caller stopped."""
 CUT_OFF = "The line was cut off while you were answering. Go on with your answer."

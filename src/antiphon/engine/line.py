@@ -17,7 +17,7 @@ from antiphon.engine.commands import (
 )
 from antiphon.engine.dead_air import Due, earlier
 from antiphon.engine.floor import Collecting, Floor
-from antiphon.engine.history import CUT_OFF, NOT_TRANSFERRED, TYPED
+from antiphon.engine.history import CUT_OFF, NOT_TRANSFERRED, REFUSED, TYPED
 from antiphon.engine.language import words_of
 from antiphon.engine.policy import Digits
 from antiphon.engine.response import Response, ResponseState, Then
@@ -151,8 +151,8 @@ class Line:
         if collecting is None:
             return
         self._over("abandoned")
-        if self._agent.open_tools.pop(collecting.tool_call_id, None) is not None:
-            floor.history.set_output(collecting.tool_call_id, _SPOKE)
+        self._agent.open_tools.pop(collecting.tool_call_id, None)
+        floor.history.set_output(collecting.tool_call_id, _SPOKE)
 
     # ---- somebody else ---------------------------------------------------------------------
 
@@ -176,8 +176,10 @@ class Line:
             return
         why = {"error": event.detail or event.outcome.replace("_", " ")}
         floor.history.set_output(event.tool_call_id, json.dumps(why, ensure_ascii=False))
-        refused = event.detail if event.outcome == "refused" else ""
-        self._agent.own_sentence(refused or floor.setup.phrases.transfer_failed)
+        if event.outcome == "refused":
+            self._agent.unreported = REFUSED
+        else:
+            self._agent.own_sentence(floor.setup.phrases.transfer_failed)
 
     def _transfer_lost(self) -> None:
         assert self._floor.transfer is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from antiphon.agent.speech import SpeechConfig
@@ -15,6 +16,7 @@ from antiphon.audio.player import Ended, Player, Progressed, Started
 from antiphon.engine import events as e
 from antiphon.errors import ProviderError
 from antiphon.providers.base import Tts, TtsAudio, TtsSegmentDone, TtsWords
+from antiphon.session.heard import HeardLedger, Moved
 from antiphon.session.utterance import PartAudio, Utterance
 from antiphon.spoken.script import script
 from antiphon.types import FRAME_MS
@@ -50,6 +52,19 @@ class Voice(Protocol):
     def resume(self) -> None: ...
     def flush(self, response_id: int) -> None: ...
     def read_frame(self) -> bytes | None: ...
+    def heard(self, frames: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FarEnd:
+    """Who else is told what is played: `on_played` of each frame; `clear`, where the far end of the
+    line buffers what it is sent, that nothing more of it is to be heard."""
+
+    on_played: Callable[[bytes | None], None] | None = None
+    clear: Callable[[], None] | None = None
+
+
+_NOBODY = FarEnd()
 
 
 class Speaker:
@@ -64,12 +79,15 @@ class Speaker:
         spawn: Callable[..., asyncio.Task[None]],
         language: str = "en",
         speech: SpeechConfig = _PLAIN,
-        on_played: Callable[[bytes | None], None] | None = None,
+        far_end: FarEnd = _NOBODY,
     ) -> None:
         self._voices, self._now_ms, self._post, self._spawn = voices, now_ms, post, spawn
-        self._language, self._speech, self._on_played = language, speech, on_played
+        self._language, self._speech, self._on_played = language, speech, far_end.on_played
         self._rate_hz = output_rate_hz
         self._player = Player(output_rate_hz)
+        # Where the far end buffers: what is on its way there, and how it is told to drop it.
+        self._clear = far_end.clear
+        self._ledger = None if far_end.clear is None else HeardLedger()
         self._utterance: Utterance | None = None
 
     @property
@@ -136,7 +154,14 @@ class Speaker:
             if utterance.task is not None:
                 utterance.task.cancel()
             self._utterance = None
-        played_ms = self._player.flush(response_id, FADE_MS)
+        if self._ledger is None or self._clear is None:
+            played_ms = self._player.flush(response_id, FADE_MS)
+        else:
+            # No fade: what it would follow is dropped at the far end.
+            played_ms = self._player.flush(response_id, 0)
+            played_ms, on_the_way = self._ledger.flush(response_id, played_ms)
+            if on_the_way:
+                self._clear()
         self._post(e.PlaybackFlushed(self._now_ms(), response_id, played_ms))
 
     # ---- what the channel takes ------------------------------------------------------------
@@ -145,10 +170,16 @@ class Speaker:
         frame = self._player.read()
         if self._on_played is not None:
             self._on_played(frame)
+        ledger = self._ledger
+        if ledger is not None and frame is not None:
+            self._moved(ledger.read(*self._player.position))
         for event in self._player.progress():
             now_ms, response_id = self._now_ms(), event.response_id
             if isinstance(event, Started):
                 self._post(e.PlaybackStarted(now_ms, response_id))
+            elif ledger is not None:
+                if isinstance(event, Ended):
+                    self._moved(ledger.ended(response_id, event.played_ms))
             elif isinstance(event, Progressed):
                 self._post(e.PlaybackProgressed(now_ms, response_id, event.played_ms))
             elif isinstance(event, Ended):
@@ -157,6 +188,16 @@ class Speaker:
                 played_ms = self._player.played_ms(response_id)
                 self._post(e.PlaybackProgressed(now_ms, response_id, played_ms))
         return frame
+
+    def heard(self, frames: int) -> None:
+        """So many of the frames that were read have reached the caller."""
+        if self._ledger is not None:
+            self._moved(self._ledger.heard(frames))
+
+    def _moved(self, moved: list[Moved]) -> None:
+        for one in moved:
+            kind = e.PlaybackEnded if one.ended else e.PlaybackProgressed
+            self._post(kind(self._now_ms(), one.response_id, one.played_ms))
 
     # ---- the voice at work -----------------------------------------------------------------
 
@@ -276,3 +317,6 @@ class TextSpeaker:
 
     def read_frame(self) -> bytes | None:
         return None
+
+    def heard(self, frames: int) -> None:
+        """What is shown was heard."""
