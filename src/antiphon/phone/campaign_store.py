@@ -15,7 +15,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,7 +46,7 @@ CREATE TABLE rows (
   campaign TEXT NOT NULL REFERENCES campaigns(id) ON DELETE CASCADE, line INTEGER NOT NULL,
   number TEXT NOT NULL, variables TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
   due_s REAL NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
-  misses INTEGER NOT NULL DEFAULT 0, call_id TEXT NOT NULL DEFAULT '',
+  call_id TEXT NOT NULL DEFAULT '',
   outcome TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '',
   answered_by TEXT NOT NULL DEFAULT '', duration_s INTEGER, first_s REAL, last_s REAL, ended_s REAL,
   PRIMARY KEY (campaign, line), UNIQUE (campaign, number)
@@ -88,8 +88,6 @@ class Row:
     number: str
     variables: Mapping[str, str]
     attempts: int = 0
-    misses: int = 0
-    """How often nobody was asked to call, although it was tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +220,11 @@ class Store:
                     f"{KEEP_S / DAY_S:.0f} days."
                 )
             self._db.execute(
-                "INSERT INTO campaigns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, '[]')",
+                "INSERT INTO campaigns VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
                 (
                     *(campaign.id, campaign.name, campaign.agent, campaign.pace, campaign.at_once),
                     *(campaign.retries, campaign.retry_after_s, campaign.state, campaign.made_s),
+                    json.dumps(campaign.duplicates),
                 ),
             )
             added = self._db.executemany(
@@ -236,11 +235,6 @@ class Store:
                 ),
             )
             return added.rowcount
-
-    def set_duplicates(self, campaign_id: str, lines: list[int]) -> None:
-        self._db.execute(
-            "UPDATE campaigns SET duplicates = ? WHERE id = ?", (json.dumps(lines), campaign_id)
-        )
 
     def campaign(self, campaign_id: str) -> Campaign | None:
         found = self._campaigns("WHERE id = ?", (campaign_id,))
@@ -256,7 +250,7 @@ class Store:
     def _campaigns(self, where: str, values: tuple[Any, ...]) -> list[Campaign]:
         # `where` is one of the three texts above.
         found = self._db.execute(f"SELECT * FROM campaigns {where}", values).fetchall()
-        return [Campaign(*row[:-1], duplicates=tuple(json.loads(row[-1]))) for row in found]
+        return [_campaign(row) for row in found]
 
     def set_state(self, campaign_id: str, state: CampaignState, now_s: float) -> bool:
         """Pause, resume or cancel one that is not over; False where it is. Rows of a cancelled one
@@ -290,11 +284,19 @@ class Store:
     def due(self, campaign_id: str, now_s: float, limit: int) -> list[Row]:
         """Rows that may be called now, those that have waited longest first."""
         found = self._db.execute(
-            "SELECT campaign, line, number, variables, attempts, misses FROM rows"
+            "SELECT campaign, line, number, variables, attempts FROM rows"
             " WHERE campaign = ? AND state = 'waiting' AND due_s <= ? ORDER BY due_s, line LIMIT ?",
             (campaign_id, now_s, limit),
         ).fetchall()
-        return [Row(*row[:3], json.loads(row[3]), row[4], row[5]) for row in found]
+        return [Row(a, b, c, json.loads(d), e) for a, b, c, d, e in found]
+
+    def has_open_rows(self, campaign_id: str) -> bool:
+        """Whether somebody is still to be called, or is being called."""
+        found = self._db.execute(
+            "SELECT 1 FROM rows WHERE campaign = ? AND state IN ('waiting', 'claimed') LIMIT 1",
+            (campaign_id,),
+        )
+        return found.fetchone() is not None
 
     def postpone(self, rows: Iterable[tuple[Row, float]]) -> None:
         """Rows that wait are due later."""
@@ -308,10 +310,10 @@ class Store:
         """A claimed row is to be called again. `missed`: nobody was asked to call, so that it does
         not count as an attempt. False where the campaign is over."""
         changed = self._db.execute(
-            "UPDATE rows SET state = 'waiting', due_s = ?, attempts = attempts - ?,"
-            " misses = misses + ? WHERE campaign = ? AND line = ? AND state = 'claimed' AND"
+            "UPDATE rows SET state = 'waiting', due_s = ?, attempts = attempts - ?"
+            " WHERE campaign = ? AND line = ? AND state = 'claimed' AND"
             " campaign IN (SELECT id FROM campaigns WHERE state IN ('running', 'paused'))",
-            (due_s, int(missed), int(missed), row.campaign, row.line),
+            (due_s, int(missed), row.campaign, row.line),
         )
         return changed.rowcount == 1
 
@@ -344,6 +346,11 @@ class Store:
             " ORDER BY line LIMIT ?",
             (campaign_id, after_line, limit),
         ).fetchall()
+
+
+def _campaign(row: tuple[Any, ...]) -> Campaign:
+    *plain, duplicates = row
+    return replace(Campaign(*plain), duplicates=tuple(json.loads(duplicates)))
 
 
 class _Transaction:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -34,7 +34,7 @@ from antiphon.phone.dialer_record import (
     certainly_not_dialled,
 )
 from antiphon.phone.numbers import NeverCall
-from antiphon.phone.rules import Refusal, Rules
+from antiphon.phone.rules import Counts, Refusal, Rules
 
 MAX_KEPT = 10_000
 DIAL_TIMEOUT_S = 20.0
@@ -86,7 +86,8 @@ class Dialer:
         key: str = "",
         ended: Callable[[Record], None] | None = None,
     ) -> Record:
-        """Make a call. Returns as soon as the line has taken it; `ended` hears of its end.
+        """Make a call. Returns as soon as the line has taken it; `ended` hears of the end of one
+        that it took.
 
         Raises:
             Refused: a rule forbids it.
@@ -98,14 +99,15 @@ class Dialer:
         agent = self._agent_named(order.agent)
         number = self.rules.check_number(order.to, await asyncio.to_thread(self._never.read))
         if isinstance(number, Refusal):
-            raise self._refused(number, order, agent)
+            raise self._refused(number, order, agent, keep=row is None)
         async with self._reserving:
             now_s = self._now()
             counts = await self._journal.counts(number.e164, now_s)
             counts = replace(counts, active=len(self._live))
             refusal = self.rules.check_moment(number, datetime.fromtimestamp(now_s, UTC), counts)
             if refusal is not None:
-                raise self._refused(refusal, replace(order, to=number.e164), agent)
+                order = replace(order, to=number.e164)
+                raise self._refused(refusal, order, agent, keep=row is None)
             record = self._new(number.e164, agent, order.variables, "queued")
             attempt = Attempt(record.id, number.e164, now_s, row, key)
             if not await self._journal.reserve(attempt):
@@ -115,6 +117,19 @@ class Dialer:
                 self._ended[record.id] = ended
         await self._dial(record)
         return record
+
+    def forbidden(self, numbers: Sequence[str]) -> list[Refusal | None]:
+        """What the rules that need not know of other calls say of each, now. Blocks: for a
+        thread."""
+        never, now = self._never.read(), datetime.fromtimestamp(self._now(), UTC)
+        found: list[Refusal | None] = []
+        for text in numbers:
+            number = self.rules.check_number(text, never)
+            if isinstance(number, Refusal):
+                found.append(number)
+            else:
+                found.append(self.rules.check_moment(number, now, Counts()))
+        return found
 
     async def hang_up(self, call_id: str) -> Record | None:
         """End a call that goes on. None where there is no such call."""
@@ -172,11 +187,12 @@ class Dialer:
     def _new(self, to: str, agent: str, variables: Mapping[str, str], state: State) -> Record:
         return Record(f"call_{secrets.token_hex(12)}", to, agent, variables, state, self._now())
 
-    def _refused(self, refusal: Refusal, order: Order, agent: str) -> Refused:
+    def _refused(self, refusal: Refusal, order: Order, agent: str, *, keep: bool) -> Refused:
         record = self._new(order.to[:40], agent, order.variables, "refused")
         record.rule, record.reason, record.ended_s = refusal.rule, refusal.message, record.queued_s
         record.certain = True
-        self._keep(record)
+        if keep:
+            self._keep(record)
         return Refused(refusal, record)
 
     async def _dial(self, record: Record) -> None:
@@ -194,10 +210,12 @@ class Dialer:
             async with asyncio.timeout(DIAL_TIMEOUT_S):
                 name = await self._line.dial(call, partial(self._told, record))
         except ProviderError as error:
+            self._ended.pop(record.id, None)
             record.certain = certainly_not_dialled(error)
             self._end(record, "failed", str(error))
             raise
         except TimeoutError:
+            self._ended.pop(record.id, None)
             self._end(record, "failed", "the line did not answer in time")
             raise ProviderError(
                 "it did not answer in time", provider=config.vendor, retryable=True

@@ -163,6 +163,7 @@ def certainly_not_dialled(error: ProviderError) -> bool:
     import httpx
 
     if error.status is not None:
-        return error.status < 500
+        # 408 is the one of these that says nothing of what was done.
+        return 400 <= error.status < 500 and error.status != 408
     never_sent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
     return isinstance(error.__cause__ or error.__context__, never_sent)
