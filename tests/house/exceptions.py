@@ -22,6 +22,8 @@ SPAWNS: dict[str, str] = {
     "channels/webrtc.py:WebRtcCall.run": "reads the track beside watching the line; a TaskGroup",
     "channels/webrtc.py:WebRtcChannel._negotiate": "the call outlives the HTTP request it came by",
     "bench/load.py:run_load": "the callers; a TaskGroup, and a watch on the event loop",
+    "bench/phone_client.py:Callers.run": "the callers; a TaskGroup",
+    "bench/phone_load.py:_Watch.during": "looks at memory while calls go on",
     "bench/phone_sim.py:make_calls": "the callers; a TaskGroup",
     "providers/failover/breaker.py:Breaker.failed": "probes a broken provider between calls",
     "providers/failover/llm.py:GuardedLlm._hedged": "waits for both brains to let go",

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from antiphon.bench.load import WITHIN_MS, Figures, Load, run_load
+from antiphon.cli.bench_phone import load_by_phone
 
 
 def load(
@@ -30,12 +31,28 @@ def load(
         Path | None, typer.Option(help="Folder for the calls' traces, for `antiphon replay`.")
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON only.")] = False,
+    channel: Annotated[
+        str | None,
+        typer.Option(help="`twilio`: a server in another process, and --calls at once by phone."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(help="Length of each call by phone.", min=5, max=3600)
+    ] = 60.0,
+    processes: Annotated[
+        int, typer.Option(help="Server processes that calls by phone are spread over.", min=1)
+    ] = 1,
+    audio: Annotated[
+        list[Path] | None, typer.Option(help="What callers by phone say; may be repeated.")
+    ] = None,
 ) -> None:
-    """Make many calls in real time, in this process, with scripted providers.
+    """Make many calls in real time, with scripted providers: in this process, or with --channel
+    over the network to servers in their own.
 
     Exit code 1 when after more than one turn in ten thousand nothing was heard within three
-    seconds.
+    seconds, or a call by phone failed.
     """
+    if channel is not None:
+        raise typer.Exit(load_by_phone(channel, calls, seconds, processes, seed, audio, json_))
     told = {"done": 0}
 
     def tell(done: int, of: int) -> None:
