@@ -1,4 +1,4 @@
-"""Session descriptions: which audio goes where (RFC 8866), offered and answered (RFC 3264). Pure."""
+"""Session descriptions: which audio goes where (RFC 8866), offer and answer (RFC 3264). Pure."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class TransactionUser(Protocol):
 
 
 def server_key(request: Request, method: str = "") -> Key:
-    """By what a request is known again (section 17.2.3). `method` is given to find another one's."""
+    """By what a request is known again (section 17.2.3); `method` finds another one's."""
     via = request.via
     method = method or ("INVITE" if request.method == "ACK" else request.method)
     if via.branch.startswith(MAGIC):
@@ -357,8 +357,10 @@ class Transactions:
 
     def close(self) -> None:
         """Forget everything."""
-        for one in [*self._servers.values(), *self._clients.values()]:
-            one.finish()
+        for server in list(self._servers.values()):
+            server.finish()
+        for client in list(self._clients.values()):
+            client.finish()
 
     @staticmethod
     def _merged_key(request: Request) -> Key:

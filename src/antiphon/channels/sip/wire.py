@@ -1,4 +1,4 @@
-"""What the signalling needs of the world: where a message goes, and when something is due. Pure: the
+"""What signalling needs of the world: where a message goes, and when something is due. Pure: the
 clock is given, and whoever owns the event loop calls `Timers.run` at the deadline."""
 
 from __future__ import annotations
