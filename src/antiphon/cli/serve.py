@@ -11,6 +11,7 @@ from antiphon.errors import UserFacingError
 
 if TYPE_CHECKING:
     from antiphon.agent.load import LoadedAgent
+    from antiphon.server.phone_service import PhoneService
     from antiphon.server.run import ManagedHost
     from antiphon.server.settings import ServerSettings
 
@@ -36,6 +37,10 @@ def serve(
             help="For all calls of a day together: `50`, or `warn=40,cheaper=45,end=50`.",
         ),
     ] = None,
+    phone: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="phone.yaml: telephone companies and numbers."),
+    ] = None,
     drain_s: Annotated[
         float, typer.Option(min=0, help="Seconds that calls may go on when asked to stop.")
     ] = 20.0,
@@ -53,7 +58,20 @@ def serve(
         host=host, port=port, allowed_origins=tuple(allow_origin or ()), drain_s=drain_s
     )
     agents = _load(agent or [str(default_agent())])
-    uvloop.run(run(_supervisor(agents, max_calls, day_budget), settings, _announce))
+    supervisor = _supervisor(agents, max_calls, day_budget)
+    if phone is None:
+        uvloop.run(run(supervisor, settings, _announce))
+        return
+    service = _phone(phone, supervisor)
+    settings = settings.model_copy(
+        update={
+            "public_url": service.public_url,
+            "public_paths": tuple(f"/{name}/" for name in service.companies),
+        }
+    )
+    # Here begin what else `phone.yaml` may ask for: `sip` (channels/sip/endpoint.py, a SipEndpoint)
+    # and `outbound` (server/outbound.py, its routes).
+    uvloop.run(run(supervisor, settings, _announce, phone=service))
 
 
 def _load(paths: list[str]) -> dict[str, LoadedAgent]:
@@ -85,6 +103,14 @@ def _supervisor(
         ledger=data_folder() / LEDGER_NAME,
         day_limits=None if day_budget is None else parse_limits(day_budget),
     )
+
+
+def _phone(path: str, host: ManagedHost) -> PhoneService:
+    from antiphon.observe.metrics import METRICS
+    from antiphon.phone.load import load_phone
+    from antiphon.server.phone_service import PhoneService
+
+    return PhoneService(host, load_phone(path), METRICS)
 
 
 def _announce(settings: ServerSettings) -> None:

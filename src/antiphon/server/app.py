@@ -26,6 +26,8 @@ from antiphon.channels.webrtc_offer import MAX_SDP_CHARS
 from antiphon.errors import CapacityError, UserFacingError
 from antiphon.observe.metrics import CONTENT_TYPE, METRICS, Metrics
 from antiphon.server.guard import Guard
+from antiphon.server.phone import add_phone
+from antiphon.server.phone_service import PhoneService
 from antiphon.server.settings import ServerSettings
 
 CONSOLE_DIR = Path(__file__).parent.parent / "console"
@@ -81,9 +83,12 @@ class HangUpRequest(BaseModel):
 
 
 def create_app(
-    host: Host, settings: ServerSettings | None = None, metrics: Metrics = METRICS
+    host: Host,
+    settings: ServerSettings | None = None,
+    metrics: Metrics = METRICS,
+    phone: PhoneService | None = None,
 ) -> FastAPI:
-    """The application. Whoever makes it starts and drains `host`."""
+    """The application. Whoever makes it starts and drains `host`; `phone` is closed with it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -93,6 +98,8 @@ def create_app(
         finally:
             watching.cancel()
             await app.state.voice.aclose()
+            if phone is not None:
+                await phone.aclose()
 
     # FastAPI's own pages of documentation load scripts from another site.
     app = FastAPI(
@@ -108,6 +115,8 @@ def create_app(
     app.add_exception_handler(HTTPException, _http_error)
     _add_calls(app, host, metrics)
     _add_operations(app, host, metrics)
+    if phone is not None:
+        add_phone(app, phone)
     _add_console(app)
     return app
 

@@ -114,7 +114,7 @@ class Guard:
     def _refusal(self, headers: Headers, path: str) -> str | None:
         """The sentence for whoever may not ask; None for who may."""
         host = headers.get("host", "")
-        if self._settings.is_local and _name(host) not in LOCAL_NAMES:
+        if self._settings.is_local and not self._is_ours(_name(host), path):
             self._metrics.call_refused("origin")
             return (
                 f"This server only answers to localhost, not to {_name(host)[:60]!r}. "
@@ -128,6 +128,13 @@ class Guard:
             return None
         self._metrics.call_refused("origin")
         return "Pages of other sites may not use this server; open its own page."
+
+    def _is_ours(self, name: str, path: str) -> bool:
+        """Whether a server that only this machine can reach answers to a name."""
+        if name in LOCAL_NAMES:
+            return True
+        public = self._settings.public_name
+        return bool(public) and name == public and path.startswith(self._settings.public_paths)
 
 
 _TOO_LARGE = f"The request is too large; {MAX_BODY_BYTES // 1024} KiB are allowed."

@@ -15,6 +15,7 @@ import uvicorn
 from antiphon.errors import UserFacingError
 from antiphon.observe.metrics import METRICS, Metrics
 from antiphon.server.app import Host, create_app
+from antiphon.server.phone_service import PhoneService
 from antiphon.server.settings import ServerSettings
 
 START_TIMEOUT_S = 120.0
@@ -43,6 +44,7 @@ async def run(
     settings: ServerSettings,
     on_ready: Callable[[ServerSettings], None],
     metrics: Metrics = METRICS,
+    phone: PhoneService | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then take no more calls, give the present ones
     `settings.drain_s`, and end. A second signal ends at once.
@@ -55,7 +57,7 @@ async def run(
     """
     listener = listen(settings)
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-    server = _Server(http_config(create_app(host, settings, metrics)))
+    server = _Server(http_config(create_app(host, settings, metrics, phone)))
     stopping = asyncio.Event()
     with _signals(stopping):
         serving = asyncio.create_task(server.serve([listener]), name="http-server")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +20,11 @@ class ServerSettings(BaseModel):
     allowed_origins: tuple[str, ...] = ()
     """Pages of other origins that may call, such as `https://shop.example`. The server's own page
     always may."""
+    public_url: str = ""
+    """How telephone companies reach the server, through a proxy or a tunnel. By that name even a
+    server that only this machine can reach answers, and only under `public_paths`."""
+    public_paths: tuple[str, ...] = ()
+    """Beginnings of the paths that are open by the public name, such as `/twilio/`."""
     drain_s: float = 20.0
     """How long calls may go on after the server was asked to stop."""
 
@@ -31,6 +37,11 @@ class ServerSettings(BaseModel):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def public_name(self) -> str:
+        """The host of `public_url`, in lower case; empty when there is none."""
+        return (urlsplit(self.public_url).hostname or "").lower()
 
     @property
     def url(self) -> str:

@@ -20,11 +20,10 @@ MAX_MARKS = 64
 
 
 class PlaybackClock:
-    """Counts frames of 20 ms. What `clear` drops was not heard and is no longer counted as sent."""
+    """Counts frames of 20 ms. What `clear` drops is passed over with the next frame heard."""
 
     def __init__(self) -> None:
-        self._sent = 0
-        self._heard = 0
+        self._sent = self._heard = self._dropped = 0
         self._marked = 0
         self._names = 0
         self._marks: deque[tuple[str, int, float]] = deque()
@@ -78,28 +77,27 @@ class PlaybackClock:
     def clear(self, now_s: float) -> None:
         """What was not played yet is dropped at the far end."""
         self.heard(now_s)
-        self._sent = self._marked = self._heard
+        self._dropped = self._marked = self._sent
         self._marks.clear()
         self._anchor_frames, self._anchor_s = self._sent, now_s
         self._ends_s = now_s
-        kept = [(start, min(end, self._sent)) for start, end in self._other if start < self._sent]
-        self._other = deque(kept)
 
     def heard(self, now_s: float) -> int:
-        """Counted frames that have been played since the beginning. Never goes back."""
+        """The number of the counted frame that was played last, 0 for none. Never goes back."""
         while self._marks and now_s > self._marks[0][2] + LOST_S:
             self._marks.popleft()
             self._without_marks = True
         reached = self._estimate(now_s)
         if self._marks and not self._without_marks:
             reached = min(reached, self._marks[0][1])
-        self._heard = max(self._heard, reached)
+        if reached > self._dropped:
+            self._heard = max(self._heard, reached)
         return self._heard - self._others()
 
     def _estimate(self, now_s: float) -> int:
         # A frame counts when all of it has been played; the clock is not exact to a nanosecond.
         played = int(max(0.0, now_s - self._anchor_s) / FRAME_S + 1e-6)
-        return max(self._heard, min(self._sent, self._anchor_frames + played))
+        return min(self._sent, self._anchor_frames + played)
 
     def _others(self) -> int:
         while self._other and self._other[0][1] <= self._heard:

@@ -49,8 +49,12 @@ class Line(Protocol):
         """Begin to pass the caller on. Raises ProviderError."""
         ...
 
-    async def hang_up(self, call: StreamCall) -> None:
-        """End the call where closing its stream does not."""
+    async def hang_up(self, call: StreamCall, *, streaming: bool) -> None:
+        """End the call. `streaming`: it had a stream, which is being closed.
+
+        Raises:
+            ProviderError: it may go on.
+        """
         ...
 
 
@@ -89,7 +93,8 @@ class StreamCall:
         self._last_sound_s = 0.0
         self._broken = 0
         self._closed = False
-        self._passed_on = False
+        self._passed_on = self._caller_gone = False
+        self.over = asyncio.Event()
         self._transfer: asyncio.Future[TransferResult] | None = None
         self._result: TransferResult | None = None
         self._waiting: asyncio.TimerHandle | None = None
@@ -103,22 +108,22 @@ class StreamCall:
         if self._closed:
             return
         self._closed = True
+        streaming = self._wire is not None
         self._pacer.stop()
         self._stop_waiting()
         self._settle(TransferResult("failed", "the call is over"))
         if self._wire is not None:
             self._wire.close()
-        if self._passed_on:
+        self.over.set()
+        if self._passed_on or self._caller_gone:
             return
         try:
             async with asyncio.timeout(HANG_UP_S):
-                await self._line.hang_up(self)
+                await self._line.hang_up(self, streaming=streaming)
         except (ProviderError, TimeoutError):
             log.warning("a call could not be hung up", extra={"call_id": self.call_id})
 
     def clear(self) -> None:
-        """Tells the session first what had been heard until now."""
-        self._tell_heard()
         send = None if self._wire is None else self._wire.send
         self._mouth.clear(self._dialect, send, self._loop.time())
 
@@ -195,6 +200,7 @@ class StreamCall:
     def gone(self) -> None:
         """The company says that the call is over."""
         if not self._passed_on:
+            self._caller_gone = True
             self._hang_up("caller hung up")
 
     # ---- inside ----------------------------------------------------------------------------
@@ -252,7 +258,7 @@ class StreamCall:
         if self._closed or self._passed_on:
             return
         if self._transfer is None and self._result is None:
-            self._hang_up("caller hung up")
+            self.gone()
         elif self._transfer is None:
             self._wait_for_stream()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, MutableMapping
+from typing import Any, Protocol
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -29,6 +29,10 @@ class Wire(Protocol):
 
     def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
         """Close once what was given to `send` is out, or within a second. Idempotent."""
+        ...
+
+    async def first(self) -> Message | None:
+        """The next message before `run`; None when the other side has closed. Set a deadline."""
         ...
 
     async def run(self, heard: Callable[[Message], None]) -> None:
@@ -63,6 +67,13 @@ class SocketWire:
         if self._closing is None:
             self._closing = code, reason[:100]
             self._wake.set()
+
+    async def first(self) -> Message | None:
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            self._gone = True
+            return None
+        return _content(message)
 
     async def run(self, heard: Callable[[Message], None]) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -99,5 +110,9 @@ class SocketWire:
                 self._gone = True
                 self._wake.set()
                 return
-            text = message.get("text")
-            heard(message.get("bytes") or b"" if text is None else text)
+            heard(_content(message))
+
+
+def _content(message: MutableMapping[str, Any]) -> Message:
+    text: str | None = message.get("text")
+    return message.get("bytes") or b"" if text is None else text
