@@ -1,4 +1,4 @@
-"""What answers SIP: reads what the network delivers, and has calls, registrations and questions dealt
+"""What answers SIP: reads what the network delivers, and has calls, sign-ins and questions dealt
 with (RFC 3261 section 8.2). Pure: it sends by a function and waits by `Timers`."""
 
 from __future__ import annotations
