@@ -44,6 +44,10 @@ SPAWNS: dict[str, str] = {
     "with the call",
     "providers/realtime/call.py:VendorCall._use": "reads a socket beside writing it",
     "server/app.py:create_app.lifespan": "one per process: the event loop's lag",
+    "phone/campaign.py:Campaigns._start": "calls of campaigns, as many as `at_once` allows",
+    "phone/dialer.py:Dialer._start": "ends a call; each has a deadline",
+    "server/outbound.py:Outbound.order": "a call is made to its end, whoever asked has gone",
+    "server/outbound.py:Outbound.start": "two per process: deadlines of calls, and campaigns",
     "server/run.py:_first": "one per process: waits for a signal",
     "server/run.py:run": "one per process: the HTTP server, and draining it",
 }
@@ -54,6 +58,7 @@ BROAD_EXCEPT: dict[str, str] = {
     "agent/tool.py:run_tool": "runs a user's function; the model is told its error",
     "channels/webrtc.py:WebRtcCall._read_frame": "outermost frame of ours in aiortc's sender",
     "channels/webrtc.py:WebRtcCall.run": "outermost frame of a call; other calls go on",
+    "phone/campaign.py:Campaigns.run": "outermost frame of all campaigns; a full disk holds them",
     "providers/tts/_flite_ctypes.py:FliteLibrary._on_stream": "outermost frame in a C callback",
     "providers/tts/flite.py:_Job.run": "outermost frame of a worker thread",
     "session/session.py:Session._post": "outermost frame of a call's events; other calls go on",

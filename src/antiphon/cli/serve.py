@@ -50,6 +50,7 @@ def serve(
     import uvloop
 
     from antiphon.agent.default import default_agent
+    from antiphon.server.outbound_setup import outbound_for
     from antiphon.server.run import run
     from antiphon.server.settings import ServerSettings
 
@@ -69,9 +70,10 @@ def serve(
             "public_paths": tuple(f"/{name}/" for name in service.companies),
         }
     )
-    # Here begin what else `phone.yaml` may ask for: `sip` (channels/sip/endpoint.py, a SipEndpoint)
-    # and `outbound` (server/outbound.py, its routes).
-    uvloop.run(run(supervisor, settings, _announce, phone=service))
+    # Here begins what else `phone.yaml` may ask for: `sip` (channels/sip/endpoint.py, a
+    # SipEndpoint; as a line it is the second argument of `outbound_for`).
+    outbound = outbound_for(service)
+    uvloop.run(run(supervisor, settings, _announce, phone=service, outbound=outbound))
 
 
 def _load(paths: list[str]) -> dict[str, LoadedAgent]:

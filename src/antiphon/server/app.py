@@ -26,6 +26,7 @@ from antiphon.channels.webrtc_offer import MAX_SDP_CHARS
 from antiphon.errors import CapacityError, UserFacingError
 from antiphon.observe.metrics import CONTENT_TYPE, METRICS, Metrics
 from antiphon.server.guard import Guard
+from antiphon.server.outbound import KEY_VARIABLE, Outbound, add_outbound
 from antiphon.server.phone import add_phone
 from antiphon.server.phone_service import PhoneService
 from antiphon.server.settings import ServerSettings
@@ -87,8 +88,10 @@ def create_app(
     settings: ServerSettings | None = None,
     metrics: Metrics = METRICS,
     phone: PhoneService | None = None,
+    outbound: Outbound | None = None,
 ) -> FastAPI:
-    """The application. Whoever makes it starts and drains `host`; `phone` is closed with it."""
+    """The application. Whoever makes it starts `outbound`, and starts and drains `host`; `outbound`
+    and `phone` are closed with it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -98,6 +101,8 @@ def create_app(
         finally:
             watching.cancel()
             await app.state.voice.aclose()
+            if outbound is not None:
+                await outbound.aclose()
             if phone is not None:
                 await phone.aclose()
 
@@ -117,6 +122,7 @@ def create_app(
     _add_operations(app, host, metrics)
     if phone is not None:
         add_phone(app, phone)
+    add_outbound(app, outbound, os.environ.get(KEY_VARIABLE))
     _add_console(app)
     return app
 

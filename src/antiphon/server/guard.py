@@ -15,6 +15,8 @@ from antiphon.observe.metrics import Metrics
 from antiphon.server.settings import ServerSettings
 
 MAX_BODY_BYTES = 64 * 1024
+LONGER_BODIES = {"/v1/campaigns": 5 * 1024 * 1024}
+"""Paths whose bodies may be longer."""
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 # 'self' covers the WebSocket of the same host (CSP 3 section 6.7.2.8). No inline script, no inline
@@ -80,13 +82,14 @@ class Guard:
     ) -> None:  # fmt: skip
         received = 0
         answered = False
+        most = LONGER_BODIES.get(scope["path"], MAX_BODY_BYTES)
 
         async def limited_receive() -> Message:
             nonlocal received
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
-                if received > MAX_BODY_BYTES:
+                if received > most:
                     raise BodyTooLarge
             return message
 
@@ -102,14 +105,14 @@ class Guard:
         if refusal:
             await _refuse(secured_send, 403, "origin_error", refusal)
             return
-        if _declared_length(Headers(scope=scope)) > MAX_BODY_BYTES:
-            await _refuse(secured_send, 413, "invalid_request_error", _TOO_LARGE)
+        if _declared_length(Headers(scope=scope)) > most:
+            await _refuse(secured_send, 413, "invalid_request_error", _too_large(most))
             return
         try:
             await self._app(scope, limited_receive, secured_send)
         except BodyTooLarge:
             if not answered:
-                await _refuse(secured_send, 413, "invalid_request_error", _TOO_LARGE)
+                await _refuse(secured_send, 413, "invalid_request_error", _too_large(most))
 
     def _refusal(self, headers: Headers, path: str) -> str | None:
         """The sentence for whoever may not ask; None for who may."""
@@ -137,7 +140,8 @@ class Guard:
         return bool(public) and name == public and path.startswith(self._settings.public_paths)
 
 
-_TOO_LARGE = f"The request is too large; {MAX_BODY_BYTES // 1024} KiB are allowed."
+def _too_large(most: int) -> str:
+    return f"The request is too large; {most // 1024} KiB are allowed."
 
 
 def _name(host: str) -> str:

@@ -15,6 +15,7 @@ import uvicorn
 from antiphon.errors import UserFacingError
 from antiphon.observe.metrics import METRICS, Metrics
 from antiphon.server.app import Host, create_app
+from antiphon.server.outbound import Outbound
 from antiphon.server.phone_service import PhoneService
 from antiphon.server.settings import ServerSettings
 
@@ -45,6 +46,7 @@ async def run(
     on_ready: Callable[[ServerSettings], None],
     metrics: Metrics = METRICS,
     phone: PhoneService | None = None,
+    outbound: Outbound | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then take no more calls, give the present ones
     `settings.drain_s`, and end. A second signal ends at once.
@@ -57,12 +59,14 @@ async def run(
     """
     listener = listen(settings)
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-    server = _Server(http_config(create_app(host, settings, metrics, phone)))
+    server = _Server(http_config(create_app(host, settings, metrics, phone, outbound)))
     stopping = asyncio.Event()
     with _signals(stopping):
         serving = asyncio.create_task(server.serve([listener]), name="http-server")
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
+                if outbound is not None:
+                    await outbound.start()
                 await host.start()
             on_ready(settings)
             await _first(serving, stopping)
