@@ -50,9 +50,10 @@ class HeardLedger:
         """So many of all frames have been heard."""
         moved: list[Moved] = []
         while self._frames and self._frames[0][0] <= frames:
-            _, response_id, played_ms = self._frames.popleft()
+            _, response_id, played_ms = self._frames[0]
             if self._heard[0] != response_id:
                 moved += self._settle()
+            self._frames.popleft()
             self._heard = (response_id, played_ms)
         if self._heard == self._told:
             return moved

@@ -17,7 +17,9 @@ from typing import Any, cast
 
 from antiphon.agent.load import LoadedAgent
 from antiphon.agent.prompt import system_message
+from antiphon.agent.telephone import line_tools
 from antiphon.audio.resample import LiveResampler
+from antiphon.channels.base import Call, Telephone
 from antiphon.errors import ProviderError
 from antiphon.providers.base import (
     EndOfTurn,
@@ -48,19 +50,19 @@ PAUSE_MS = 500
 """Where the model ended the turns and is lost, a pause as long as this ends them."""
 
 
-def seated(agent: LoadedAgent, providers: Providers, *, has_audio: bool) -> Providers:
+def seated(agent: LoadedAgent, providers: Providers, call: Call) -> Providers:
     """The providers of one call: with the model first, where the agent has one. A call without
     audio is answered by the cascade."""
     realtime = providers.realtime
     if realtime is None:
         return providers
-    if not has_audio:
+    if not call.has_audio:
         return replace(
             providers,
             llms=(providers.llms[0], *providers.llms),
             voices=(providers.voices[0], *providers.voices),
         )
-    seat = Seat(realtime, LlmRequest((system_message(agent.config),), _tools(agent)))
+    seat = Seat(realtime, LlmRequest((system_message(agent.config),), _tools(agent, call)))
     cascade: Stt = providers.stt
     if realtime.decides_turns:
         cascade = _PausingStt(cascade)
@@ -77,8 +79,9 @@ def seated(agent: LoadedAgent, providers: Providers, *, has_audio: bool) -> Prov
     )
 
 
-def _tools(agent: LoadedAgent) -> tuple[Any, ...]:
-    return (*(tool.spec for tool in agent.tools), END_CALL)
+def _tools(agent: LoadedAgent, call: Call) -> tuple[Any, ...]:
+    line = line_tools(agent.config, isinstance(call, Telephone))
+    return (*(tool.spec for tool in agent.tools), *line, END_CALL)
 
 
 async def _no_probe() -> None:

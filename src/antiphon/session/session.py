@@ -27,11 +27,12 @@ from antiphon.providers.base import SttStream
 from antiphon.session import notices
 from antiphon.session.clock import Clock
 from antiphon.session.health import HealthWatch
+from antiphon.session.line import SessionLine
 from antiphon.session.listener import Listener
 from antiphon.session.predictor import Predictor
 from antiphon.session.providers import Providers
 from antiphon.session.realtime import seated
-from antiphon.session.speaker import Speaker, TextSpeaker, Voice
+from antiphon.session.speaker import FarEnd, Speaker, TextSpeaker, Voice
 from antiphon.session.spending import Spending
 from antiphon.session.tally import Tally
 from antiphon.session.thinker import Thinker
@@ -61,7 +62,7 @@ class Session:
         trace: TraceWriter | None = None,
         spending: Spending | None = None,
     ) -> None:
-        providers = seated(agent, providers, has_audio=call.has_audio)
+        providers = seated(agent, providers, call)
         self.call_id = call_id
         self.output_rate_hz = call.output_rate_hz
         self.ended_reason = ""
@@ -74,8 +75,9 @@ class Session:
         self._introduced = self._open = False
         self._tasks: set[asyncio.Task[None]] = set()
         used = None if spending is None else spending.generated
+        self._line = SessionLine(agent, call, clock.now_ms, self._post, self._spawn, metrics)
         self._thinker = Thinker(
-            providers.llms, agent.tools, clock.now_ms, self._post, self._spawn, used
+            providers.llms, agent.tools, clock.now_ms, self._post, self._spawn, used, self._line
         )
         self._tally = Tally(
             call_id, agent.config, call, metrics, self._thinker.usage, spending, self._post
@@ -109,6 +111,7 @@ class Session:
             c.ResumeAudio: lambda k: self._voice.resume(),
             c.FlushAudio: lambda k: self._voice.flush(k.response_id),
             c.EndCall: lambda k: self.hang_up(k.reason),
+            **self._line.performs,
         }
 
     # ---- what the channel asks (CallIO) ----------------------------------------------------
@@ -132,6 +135,10 @@ class Session:
         text = text.strip()
         if not text or self._ending.is_set():
             return
+        if keys := self._line.typed(text):
+            for key in keys:
+                self.on_key(key)
+            return
         if len(text) > MAX_TEXT_CHARS:
             self._call.notify(
                 notices.error(
@@ -146,13 +153,30 @@ class Session:
         """The caller pressed a key of the telephone."""
         if not self._ending.is_set():
             self._begin()
-            self._post(e.KeyPressed(self._clock.now_ms(), key))
+            self._post(e.KeyPressed(self._clock.now_ms(), self._line.key(key)))
 
     def on_talk_key(self, held: bool) -> None:
         """The caller holds the key to talk, or lets it go."""
         if not self._ending.is_set():
             self._begin()
             self._post(e.TalkKeyMoved(self._clock.now_ms(), held))
+
+    def on_heard(self, frames: int) -> None:
+        """So many of the frames that were read have reached the caller."""
+        if not self._ending.is_set():
+            self._voice.heard(frames)
+
+    def on_hold(self, held: bool) -> None:
+        """The caller put the line on hold, or is back."""
+        if not self._ending.is_set():
+            self._begin()
+            self._post(e.LineHeld(self._clock.now_ms(), held))
+
+    def on_machine(self, message: str) -> None:
+        """An answering machine has taken the call, and listens."""
+        if not self._ending.is_set():
+            self._begin()
+            self._post(e.MachineAnswered(self._clock.now_ms(), message))
 
     def hang_up(self, reason: str) -> None:
         """End the call. Idempotent."""
@@ -226,6 +250,7 @@ class Session:
     async def _close(self) -> None:
         self._clock.wake_at(None, self._on_deadline)
         self._health.close()
+        self._line.close()
         self._post(e.CallEnded(self._clock.now_ms(), self.ended_reason))
         for task in self._tasks:
             task.cancel()
@@ -338,7 +363,7 @@ class Session:
             self._spawn,
             language=self._agent.config.language,
             speech=self._agent.config.speech,
-            on_played=self._on_played,
+            far_end=FarEnd(self._on_played, self._line.clear),
         )
 
     def _on_played(self, frame: bytes | None) -> None:

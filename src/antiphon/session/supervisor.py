@@ -10,7 +10,7 @@ from pathlib import Path
 
 from antiphon.agent.config import Limits
 from antiphon.agent.load import LoadedAgent
-from antiphon.channels.base import Call
+from antiphon.channels.base import Call, Telephone
 from antiphon.errors import CapacityError, UserFacingError
 from antiphon.observe.metrics import METRICS, Metrics
 from antiphon.session.accounts import Accounts
@@ -144,7 +144,7 @@ class Supervisor:
         delivers its first frame."""
         name = self.check(agent)
         call_id = f"call_{secrets.token_hex(8)}"
-        loaded = self.agents[name]
+        loaded = self.agents[name].for_call(_values(call))
         trace = self._traces.open(call_id, loaded.setup) if self._traces else None
         providers = self._providers[name]
         record = None if trace is None else trace.path.with_suffix(".cost.json")
@@ -182,3 +182,13 @@ class Supervisor:
         self.metrics.calls_active(self.active_calls)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a call ended badly", exc_info=error, extra={"call_id": session.call_id})
+
+
+def _values(call: Call) -> dict[str, str]:
+    """What the agent's sentences may name of a call."""
+    values = {"channel": call.channel}
+    if isinstance(call, Telephone):
+        facts = call.facts
+        numbers = {"caller_number": facts.caller, "called_number": facts.called}
+        values = {**facts.variables, **numbers, **values}
+    return values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from antiphon.agent.tool import Tool, run_tool
 from antiphon.engine import commands as c
@@ -54,6 +54,26 @@ def _characters(request: LlmRequest) -> int:
     )
 
 
+class LineTools(Protocol):
+    """What the call's line adds to the agent's tools."""
+
+    @property
+    def tools(self) -> tuple[ToolSpec, ...]: ...
+    async def run_tool(self, tool: Tool | None, command: c.CallTool) -> str: ...
+
+
+class _NoLine:
+    tools: tuple[ToolSpec, ...] = ()
+
+    async def run_tool(self, tool: Tool | None, command: c.CallTool) -> str:
+        if tool is None:
+            return f'{{"error": "there is no tool called {command.name[:64]!r}"}}'
+        return await run_tool(tool, command.arguments)
+
+
+_NO_LINE = _NoLine()
+
+
 class Thinker:
     """Runs at most one generation at a time, and any number of tools.
 
@@ -64,6 +84,7 @@ class Thinker:
         post: takes what came of it.
         spawn: starts a task of the call.
         used: told what each generation has used.
+        line: its tools, and runs them all.
     """
 
     def __init__(
@@ -74,10 +95,12 @@ class Thinker:
         post: Post,
         spawn: Spawn,
         used: Used | None = None,
+        line: LineTools = _NO_LINE,
     ) -> None:
         self._llms, self._now_ms, self._post, self._spawn = llms, now_ms, post, spawn
         self._tools = {tool.spec.name: tool for tool in tools}
-        self._specs = (*(tool.spec for tool in tools), END_CALL)
+        self._specs = (*(tool.spec for tool in tools), *line.tools, END_CALL)
+        self._line = line
         self._generation: asyncio.Task[None] | None = None
         self._open_tools = 0
         self._usage: dict[int, Usage] = {}  # of the newest response only
@@ -153,11 +176,7 @@ class Thinker:
             self._used(flight.llm, flight.response_id, Usage(*tokens), True)
 
     async def _run_tool(self, command: c.CallTool) -> None:
-        tool = self._tools.get(command.name)
-        if tool is None:
-            output = f'{{"error": "there is no tool called {command.name[:64]!r}"}}'
-        else:
-            output = await run_tool(tool, command.arguments)
+        output = await self._line.run_tool(self._tools.get(command.name), command)
         self._open_tools -= 1
         self._post(e.ToolCompleted(self._now_ms(), command.tool_call_id, output))
 
