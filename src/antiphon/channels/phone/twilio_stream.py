@@ -10,9 +10,9 @@ import binascii
 import json
 from typing import Any
 
-from antiphon.audio.g711 import Law
 from antiphon.channels.phone.vendor import (
     BadMessage,
+    Encoding,
     Key,
     LineEvent,
     Marked,
@@ -28,7 +28,7 @@ _INBOUND = ("inbound", "inbound_track", None, "")
 class TwilioDialect:
     """One stream. G.711 mu-law, 8 kHz."""
 
-    encoding: Law = "mulaw"
+    encoding: Encoding = "mulaw"
     rate_hz = 8000
 
     def __init__(self) -> None:
