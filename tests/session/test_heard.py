@@ -33,7 +33,7 @@ def test_a_response_ends_when_its_last_frame_was_heard() -> None:
     ledger = HeardLedger()
     read(ledger, 1, 5)
     assert ledger.ended(1, 95) == []
-    assert ledger.heard(4) == []
+    assert ledger.heard(4) == [Moved(1, 80)]
     assert ledger.heard(5) == [Moved(1, 100), Moved(1, 95, ended=True)]
 
 

@@ -75,7 +75,7 @@ class HeardLedger:
         return (self._heard[1] if self._heard[0] == response_id else 0), True
 
     def _settle(self) -> list[Moved]:
-        """Responses of which nothing is on its way any more."""
-        waiting = {response_id for _, response_id, _ in self._frames}
-        done = [one for one in self._ended if one not in waiting]
+        """Responses of which nothing is on its way any more, nor of one before them."""
+        first = self._frames[0][1] if self._frames else None
+        done = [one for one in self._ended if first is None or one < first]
         return [Moved(one, self._ended.pop(one), ended=True) for one in done]
