@@ -98,6 +98,11 @@ class SipCall:
     def ended(self) -> bool:
         return self._ended.is_set()
 
+    async def wait_ended(self) -> None:
+        """Until it is over, but not until everything is closed."""
+        # No deadline: whoever waits has one.
+        await self._ended.wait()
+
     def attend(self, end: LineEnd) -> None:
         """Who is at our end of the line. The sound begins as soon as both sides have agreed."""
         self._end = end

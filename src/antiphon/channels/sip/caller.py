@@ -9,7 +9,6 @@ from typing import Self
 
 from antiphon.channels.base import CallFacts
 from antiphon.channels.rtp.codec import Codec
-from antiphon.channels.rtp.coding import pcm_rate_hz
 from antiphon.channels.rtp.ends import LineEnd
 from antiphon.channels.rtp.line import RtpLine
 from antiphon.channels.sip.call import SipCall
@@ -135,7 +134,7 @@ class Caller:
         flow = await self._station.resolve(target)
         here = self._station.media_host(flow)
         line = await RtpLine.open(options.host, options.rtp_ports)
-        rate_hz = max(8000, *(16_000 if name == "opus" else 8000 for name in options.codecs))
+        rate_hz = 16_000 if "opus" in options.codecs else 8000
         call = SipCall(line, CallFacts("outbound", options.user, uri), rate_hz)
         caller = Address(Uri("sip", options.user, here, self._station.port))
         order = CallOrder(target, flow, caller, (here, line.port), options.credentials)
@@ -167,6 +166,3 @@ def _sip(text: str) -> Uri:
     if not uri.is_sip:
         raise UserFacingError(f"{text[:80]!r} is no address to call; write sip:user@host:port")
     return uri
-
-
-__all__ = ["Caller", "CallerOptions", "PlacedCall", "pcm_rate_hz", "place_call"]

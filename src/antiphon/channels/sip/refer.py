@@ -18,19 +18,19 @@ class Referral:
 
     def __init__(self, done: Callable[[int], None]) -> None:
         self._done: Callable[[int], None] | None = done
-        self._accepted = False
+        self.accepted = False
 
     def answered(self, response: Response | None) -> None:
         """The answer to the REFER itself."""
         if response is not None and response.status < 300:
-            self._accepted = True
+            self.accepted = True
         else:
             self._finish(SILENT if response is None else response.status)
 
     def notified(self, notify: Request) -> None:
         """How far it is. A subscription that ends without a final status came to nothing."""
         # A NOTIFY may overtake the 202.
-        self._accepted = True
+        self.accepted = True
         match = _STATUS.match(notify.body[:256])
         status = int(match[1]) if match and notify.content_type == "message/sipfrag" else 0
         if status >= 200:
@@ -41,7 +41,7 @@ class Referral:
     def over(self) -> None:
         """The call itself has ended. Many a trunk says no more than that when the caller has been
         passed on."""
-        self._finish(200 if self._accepted else GONE)
+        self._finish(200 if self.accepted else GONE)
 
     def _finish(self, status: int) -> None:
         done, self._done = self._done, None
