@@ -13,9 +13,14 @@ DATA = Path(__file__).parents[1] / "data" / "speech"
 
 def test_first_and_last_sound_are_found() -> None:
     quiet, loud = array("h", [0] * 160), array("h", [8000, -8000] * 80)
-    speech = Speech.of((quiet * 3 + loud * 2 + quiet).tobytes() + b"\0\0")
-    assert (speech.first, speech.last) == (3, 4)
-    assert len(speech.frames) == 7
+    click = loud * 2 + quiet
+    speech = Speech.of((click + quiet * 20 + loud * 9 + quiet * 20 + click).tobytes() + b"\0\0")
+    assert (speech.first, speech.last) == (23, 31)
+    assert len(speech.frames) == 56
+    trimmed = speech.trimmed()
+    assert (trimmed.first, trimmed.last, len(trimmed.frames)) == (10, 18, 24)
+    assert Speech.of(click.tobytes()).last == 1, "nothing else is there"
+    speech = Speech.of((quiet + loud).tobytes())
     assert speech.frames[0] == SILENCE
     assert all(len(base64.b64decode(frame)) == 160 for frame in speech.frames)
 

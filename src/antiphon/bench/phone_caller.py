@@ -138,7 +138,8 @@ class SimCall:
         new = self.playout.push(payload, now_ms)
         if self.playout.max_buffered_ms > MAX_BUFFERED_MS:
             self.measured.broke("more than ten minutes buffered")
-        if self._cleared_now and self._speaking is not None:
+        speech = self._speaking
+        if self._cleared_now and speech is not None and self._at <= speech.last:
             more = new or self.playout.answers[-1].sound_ms > sounded
             self.measured.audio_after_clear += more
         if new and self._waits_since_ms is not None:

@@ -53,7 +53,7 @@ class Callers:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._speeches = [Speech.read(Path(path)) for path in job.audio]
+        self._speeches = [Speech.read(Path(path)).trimmed() for path in job.audio]
         self._late_ms: list[float] = []
         self._calls: dict[int, SimCall] = {}
         self._errors: list[str] = []

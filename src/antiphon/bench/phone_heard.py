@@ -77,19 +77,23 @@ def compare(
         left.remove(trace)
         compared.calls += 1
         for spoken in trace:
-            if spoken.flushed_ms is not None:
-                heard_ms = _heard_ms(call, spoken.begun_ms, spoken.flushed_ms)
+            # The end of a call flushes as well, and nobody is told.
+            flushed_ms = spoken.flushed_ms
+            if flushed_ms is not None and _nearest(call["cleared"], flushed_ms) <= MOST_APART_MS:
+                heard_ms = _heard_ms(call, spoken.begun_ms, flushed_ms)
                 compared.apart.append(heard_ms / ms_per_word - spoken.words)
     return compared
 
 
 def _apart_ms(call: dict[str, Any], trace: list[Spoken]) -> float:
-    """Mean distance of each flush of the trace from the nearest clear."""
+    """Mean distance of each clear from the nearest flush of the trace."""
     flushes = [one.flushed_ms for one in trace if one.flushed_ms is not None]
-    if not flushes:
-        return float("inf")
     cleared: list[float] = call["cleared"]
-    return sum(min(abs(at - flush) for at in cleared) for flush in flushes) / len(flushes)
+    return sum(_nearest(flushes, at_ms) for at_ms in cleared) / len(cleared)
+
+
+def _nearest(times_ms: Sequence[float], at_ms: float) -> float:
+    return min((abs(time_ms - at_ms) for time_ms in times_ms), default=float("inf"))
 
 
 def _heard_ms(call: dict[str, Any], begun_ms: int, flushed_ms: int) -> float:

@@ -59,6 +59,9 @@ class Playout:
         self._ends_ms = begins_ms + length_ms
         self.max_buffered_ms = max(self.max_buffered_ms, self._ends_ms - now_ms)
         self._write(payload, begins_ms)
+        late_ms = now_ms - self._pace_ms
+        # After a longer silence the pace is a new one.
+        self._pace_ms = length_ms + (now_ms if late_ms >= STALL_MS else self._pace_ms)
         if not sounds(payload):
             return False
         answer = self.answers[-1] if self.answers else None
@@ -70,13 +73,10 @@ class Playout:
         if answer is None or new:
             answer = Answer(now_ms)
             self.answers.append(answer)
-            self._pace_ms = now_ms
+            self._pace_ms, late_ms = now_ms + length_ms, 0.0
         elif ran_dry_ms > 0.0:
             answer.gaps_ms.append(ran_dry_ms)
-        late_ms = now_ms - self._pace_ms
         answer.late_ms.append(max(0.0, late_ms))
-        # After a longer silence the pace is the new one; it was counted, and is a gap as well.
-        self._pace_ms = length_ms + (now_ms if late_ms >= STALL_MS else self._pace_ms)
         answer.sound_ms += length_ms
         answer.ends_ms = self._ends_ms
         return new

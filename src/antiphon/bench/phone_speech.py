@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +13,16 @@ from antiphon.bench.phone_wire import FRAME_BYTES
 
 RATE_HZ = 8000
 SILENCE = base64.b64encode(b"\xff" * FRAME_BYTES).decode()
-_BELOW_PEAK = 10 ** (-30 / 20)
-_LOUDEST_QUIET = 104  # -50 dBFS
+_BELOW_LOUD = 10 ** (-25 / 20)
+_LEAST = 104.0  # -50 dBFS
+_STEADY = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
     """A recording in frames of 20 ms, base64 of mu-law, with the numbers of the first and the last
-    that have sound: not more than 30 dB below the loudest, and above -50 dBFS."""
+    in which somebody speaks: at most 25 dB below the loudest, above -50 dBFS, and for a tenth of a
+    second, as a click or a breath is not where speech begins."""
 
     frames: tuple[str, ...]
     first: int
@@ -34,11 +37,17 @@ class Speech:
         size = FRAME_BYTES * 2
         pcm += bytes(-len(pcm) % size)
         pieces = [pcm[at : at + size] for at in range(0, len(pcm), size)]
-        levels = [max(map(abs, array("h", piece))) for piece in pieces]
-        least = max(_LOUDEST_QUIET, max(levels, default=0) * _BELOW_PEAK)
-        loud = [number for number, level in enumerate(levels) if level >= least] or [0]
+        levels = [math.sqrt(sum(x * x for x in array("h", one)) / FRAME_BYTES) for one in pieces]
+        least = max(_LEAST, max(levels, default=0.0) * _BELOW_LOUD)
+        loud = _steady([level >= least for level in levels]) or [0]
         frames = tuple(base64.b64encode(encode(piece, "mulaw")).decode() for piece in pieces)
         return cls(frames, loud[0], loud[-1])
+
+    def trimmed(self) -> Speech:
+        """Without most of the silence at both ends."""
+        begin = max(0, self.first - 10)
+        frames = self.frames[begin : self.last + 6]
+        return Speech(frames, self.first - begin, self.last - begin)
 
     @classmethod
     def read(cls, path: Path) -> Speech:
@@ -50,6 +59,23 @@ class Speech:
         from antiphon.audio.wav import read_pcm
 
         return cls.of(read_pcm(path, RATE_HZ))
+
+
+def _steady(loud: list[bool]) -> list[int]:
+    """Frames of runs that are long enough; all that are loud where no run is."""
+    found = [
+        at
+        for at, is_loud in enumerate(loud)
+        if is_loud and _run(loud, at, -1) + _run(loud, at, 1) - 1 >= _STEADY
+    ]
+    return found or [at for at, is_loud in enumerate(loud) if is_loud]
+
+
+def _run(loud: list[bool], at: int, step: int) -> int:
+    length = 0
+    while 0 <= at < len(loud) and loud[at] and length < _STEADY:
+        at, length = at + step, length + 1
+    return length
 
 
 @dataclass(frozen=True, slots=True)
