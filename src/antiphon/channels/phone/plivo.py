@@ -227,6 +227,8 @@ class Plivo:
 
     def meanwhile(self, request: Webhook) -> Document | None:
         said = fields(request)
+        if "DialAction" in said:
+            return Document(response())
         if "DialStatus" in said:
             return None
         document = self._transfers.pop(said.get("CallUUID", ""), None)
@@ -283,8 +285,9 @@ class Plivo:
             )
         noun = "User" if order.to.startswith("sip:") else "Number"
         warm = bool(order.whisper_url)
-        told = order.answered_url
-        if told and warm:
+        # Whoever confirms is told of nowhere else.
+        told = order.answered_url or order.result_url
+        if warm:
             told += ("&" if "?" in told else "?") + "confirm=1"
         dial = {
             "action": order.result_url,
@@ -292,7 +295,7 @@ class Plivo:
             "callerId": order.sender.removeprefix("+"),
             "timeout": str(order.ring_s),
             "callbackUrl": told,
-            "callbackMethod": "POST" if told else "",
+            "callbackMethod": "POST",
             "confirmSound": order.whisper_url,
             "confirmKey": "1" if warm else "",
             "confirmTimeout": str(ACCEPT_S) if warm else "",
@@ -312,15 +315,13 @@ class Plivo:
 def sign(key: str, method: str, url: str, form: tuple[tuple[str, str], ...], nonce: str) -> str:
     """`X-Plivo-Signature-V3` of a request.
 
-    Address, sorted query, sorted form and nonce, as `plivo.utils.signature_v3` joins them: what is
-    percent-encoded in the query is read as Latin-1 there.
+    Address, sorted query, sorted form and nonce, as `plivo.utils.signature_v3` joins them; what is
+    percent-encoded in the query is decoded.
     """
     parts = urlsplit(url)
     query = "&".join(
         "&".join(f"{name}={value}" for value in sorted(values))
-        for name, values in sorted(
-            parse_qs(parts.query, keep_blank_values=True, encoding="latin-1").items()
-        )
+        for name, values in sorted(parse_qs(parts.query, keep_blank_values=True).items())
     )
     params: dict[str, list[str]] = {}
     for name, value in form if method.upper() != "GET" else ():

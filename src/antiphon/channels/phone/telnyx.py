@@ -231,7 +231,11 @@ class Telnyx:
         return Document(response(element("Gather", gather, say), "<Hangup/>"))
 
     def accept(self, request: Webhook) -> Document:
-        return Document(response("" if fields(request).get("Digits") else "<Hangup/>"))
+        return Document(response("" if self.accepted(request) else "<Hangup/>"))
+
+    def accepted(self, request: Webhook) -> bool:
+        """Whether the person pressed a key."""
+        return bool(fields(request).get("Digits"))
 
     def dialect(self) -> TelnyxDialect:
         return TelnyxDialect()
