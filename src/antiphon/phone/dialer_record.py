@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
-from antiphon.channels.base import TelephoneIO
 from antiphon.channels.phone.vendor import Status
 from antiphon.errors import AntiphonError, ProviderError
 from antiphon.phone.rules import Counts, Refusal
@@ -43,6 +42,12 @@ class LineCall:
     detect_machine: bool
 
 
+class Conversation(Protocol):
+    """A session, as far as the dialer talks to it: see `TelephoneIO`."""
+
+    def on_machine(self, message: str) -> None: ...
+
+
 class OutboundLine(Protocol):
     """What makes the calls: a telephone company, or our SIP endpoint."""
 
@@ -59,7 +64,7 @@ class OutboundLine(Protocol):
         """End it; one that is over is no error. Raises ProviderError."""
         ...
 
-    def session(self, line_call_id: str) -> TelephoneIO | None:
+    def session(self, line_call_id: str) -> Conversation | None:
         """The conversation on it, as soon as there is one."""
         ...
 
