@@ -131,6 +131,19 @@ def test_nothing_typed_is_asked_again_once() -> None:
     assert line.collects() == "account"
     assert line.type({"error": "no digits were pressed"}).endswith("I can tell you your balance.")
     assert line.call is None
+    assert line.say("one two three four") == "Now your PIN, please."
+
+
+def test_who_speaks_instead_of_typing_is_not_given_up() -> None:
+    line = Line()
+    line.say("what is my balance")
+    for said in ("well", "hmm so", "let me see"):
+        open_call = line.messages[-1].tool_calls[0]
+        spoke = '{"error": "the caller spoke instead of typing"}'
+        line.messages.append(Message("tool", spoke, (), open_call.tool_call_id))
+        assert line.say(said)
+        assert line.collects() == "account"
+    assert line.say("zero four one seven one") == "Now your PIN, please."
 
 
 def test_a_late_number_is_not_taken() -> None:
@@ -150,6 +163,25 @@ def test_a_number_that_was_not_asked_for_in_the_end() -> None:
     line.messages.append(Message("user", "what is my balance"))
     assert line.flow.reply(line.messages).tool_calls
     assert line.say("what is my balance") == "Your account?"
+    assert line.collects() == "account"
+
+
+PERSON = {"phrases": ["(a person|somebody) please"], "transfer": "desk", "answer": "Of course."}
+
+
+def test_a_wish_for_a_person() -> None:
+    line = Line()
+    flow = {**FLOW, "intents": {**FLOW["intents"], "person": PERSON}}
+    line.flow = Flow(FlowConfig.model_validate(flow))
+    assert line.say("somebody please") == "Of course."
+    assert line.call is not None
+    assert (line.call.name, line.call.arguments) == ("transfer_call", '{"target": "desk"}')
+    said = line.type({"error": "desk is closed now and opens again on Monday at 09:00"})
+    assert said.startswith("I am sorry, I could not do that: desk is closed now and opens again on")
+    assert line.say("what is my balance") == "Your account?"
+    assert line.say("a person please") == "Of course."
+    again = line.type({"error": "nobody answered"})
+    assert again == "I am sorry, I could not do that: nobody answered. Your account?"
     assert line.collects() == "account"
 
 

@@ -194,3 +194,17 @@ flow:
     (error,) = caught.value.errors
     assert (error.line, error.key) == (13, "digits.zip_code")
     assert "also a slot of the flow" in str(error)
+
+
+def test_a_flow_passes_callers_only_to_who_is_there(tmp_path: Path) -> None:
+    flow = """\
+flow:
+  help: A person.
+  intents:
+    person: {phrases: [a person], transfer: seles}
+"""
+    with pytest.raises(AgentFileError) as caught:
+        load_agent(write(tmp_path, LINE + flow))
+    (error,) = caught.value.errors
+    assert (error.line, error.key) == (25, "flow.intents.person.transfer")
+    assert "did you mean `sales`?" in str(error)

@@ -93,11 +93,13 @@ class CheckConfig(_Section):
 
 
 class IntentConfig(_Section):
-    """Something that a caller may want: either an `answer`, or a `tool` to call after "yes"."""
+    """Something that a caller may want: either an `answer`, a `tool` to call after "yes", or a
+    `transfer` to somebody whom the agent's file names, with the `answer` said before."""
 
     phrases: list[str] = Field(min_length=1)
     slots: dict[str, SlotConfig] = Field(default_factory=dict)
     answer: str = ""
+    transfer: str = ""
     check: CheckConfig | None = None
     confirm: str = Field(
         default="", description="Says every slot back and asks whether it is right."
@@ -110,8 +112,8 @@ class IntentConfig(_Section):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        if bool(self.answer) == bool(self.tool):
-            raise ValueError("an intent has either an `answer` or a `tool`")
+        if bool(self.answer or self.transfer) == bool(self.tool):
+            raise ValueError("an intent has either an `answer` or a `tool`, or a `transfer`")
         if self.tool and not (self.confirm and self.done):
             raise ValueError("an intent with a `tool` needs `confirm` and `done`")
         for phrase in self.phrases:
@@ -151,6 +153,7 @@ class FlowSays(_Section):
     thanks: str = "You are welcome."
     goodbye: str = "Goodbye."
     hello: str = "Hello."
+    no_transfer: str = "I am sorry, I could not do that:"
 
 
 class FlowConfig(_Section):

@@ -25,7 +25,7 @@ from antiphon.agent.flow_understand import (
     tokens_of,
 )
 from antiphon.providers.base import FlowReply
-from antiphon.types import DIGITS_TOOL, Message, ToolCall
+from antiphon.types import DIGITS_TOOL, TRANSFER_TOOL, Message, ToolCall
 
 MANY_CHOICES = 8
 """More values than this are not listed when a caller asks what there is."""
@@ -52,6 +52,8 @@ class State:
     `asked` is the slot asked for; `read_back` the sentence that says the values; `heard` what the
     caller has heard since it was written; `call_id` the tool call that is open, and `issued`
     whether the history says that it was really made: a reply may be dropped before it is acted on.
+    `given_up`: digits did not come, and are not waited for until the caller speaks; `transfer_id`:
+    the tool call by which the caller was to be passed on.
     """
 
     phase: Phase = Phase.IDLE
@@ -65,6 +67,8 @@ class State:
     misses: int = 0
     last: FlowReply = field(default_factory=lambda: FlowReply(""))
     ending: bool = False
+    given_up: bool = False
+    transfer_id: str = ""
 
 
 class Steps:
@@ -90,7 +94,7 @@ class Steps:
     def _collecting(self, state: State, call_id: str) -> State:
         """Whatever is said while digits are wanted, the keys belong to them from then on."""
         slot = self._asked_slot(state)
-        if not slot or slot.kind != "digits" or state.ending or state.last.tool_calls:
+        if slot is None or slot.kind != "digits" or state.given_up or state.last.tool_calls:
             return state
         call = ToolCall(call_id, DIGITS_TOOL, json.dumps({"name": state.asked}))
         return replace(state, last=FlowReply(state.last.text, (call,)))
@@ -100,6 +104,8 @@ class Steps:
         for call in message.tool_calls:
             if call.name == DIGITS_TOOL and state.phase is Phase.FILLING:
                 state = replace(state, call_id=call.tool_call_id, issued=True)
+            if call.name == TRANSFER_TOOL:
+                state = replace(state, transfer_id=call.tool_call_id)
             # What was really called counts, even where this fold would not have called it: what a
             # message holds may have shrunk since then to what was heard of it.
             for name, intent in self._config.intents.items():
@@ -119,7 +125,7 @@ class Steps:
         return replace(self._reply(state, text), ending=True)
 
     def _on_user(self, state: State, text: str, call_id: str) -> State:
-        state = replace(state, ending=False)
+        state = replace(state, ending=False, given_up=False)
         if state.phase is Phase.CALLING and state.issued:
             # What runs cannot be taken back; saying otherwise would be a lie.
             return self._reply(state, self._say.still_working)
@@ -141,7 +147,7 @@ class Steps:
             return self._command(state, meaning.command)
         if meaning.intent and (meaning.values or meaning.removed or not self._busy(state)):
             return self._on_intent(state, meaning, call_id)
-        if meaning.intent and self._config.intents[meaning.intent].answer:
+        if meaning.intent and not self._config.intents[meaning.intent].tool:
             return self._on_intent(state, meaning, call_id)
         if state.phase is Phase.CONFIRMING and meaning.answer is not None:
             return self._on_answer(state, meaning.answer, call_id)
@@ -171,6 +177,10 @@ class Steps:
     def _on_intent(self, state: State, meaning: Meaning, call_id: str) -> State:
         name = meaning.intent or ""
         intent = self._config.intents[name]
+        if intent.transfer:
+            arguments = json.dumps({"target": intent.transfer})
+            call = ToolCall(call_id, TRANSFER_TOOL, arguments)
+            return replace(state, last=FlowReply(self._render(intent.answer, {}), (call,)))
         if intent.answer:
             busy = self._busy(state)
             text = self._render(intent.answer, {})
@@ -239,6 +249,8 @@ class Steps:
         )
 
     def _on_tool(self, state: State, message: Message, call_id: str) -> State:
+        if state.transfer_id and message.tool_call_id == state.transfer_id:
+            return self._on_transfer(state, _result(message.content), call_id)
         if not state.call_id or message.tool_call_id != state.call_id:
             return state
         result = _result(message.content)
@@ -264,12 +276,21 @@ class Steps:
             case {"digits": str(digits)} if digits.isdecimal():
                 value = SlotValue(say_digits(digits), digits)
             case _:
-                return self._missed(state) if state.misses < MISSED_DIGITS else self._given_up()
+                return self._missed_digits(state)
         values = {**state.values, state.asked: value}
         return self._advance(replace(state, values=values, asked="", misses=0), "", call_id)
 
-    def _given_up(self) -> State:
-        return self._reply(State(), f"{self._say.not_understood[-1]} {self._config.help}")
+    def _missed_digits(self, state: State) -> State:
+        if state.misses < MISSED_DIGITS:
+            return self._missed(state)
+        text = f"{self._say.not_understood[-1]} {self._config.help}"
+        return replace(self._reply(state, text), given_up=True)
+
+    def _on_transfer(self, state: State, result: Mapping[str, Any], call_id: str) -> State:
+        if "error" not in result:
+            return state
+        state = replace(state, transfer_id="")
+        return self._prompt(state, f"{self._say.no_transfer} {result['error']}.", call_id)
 
     def _checked(self, state: State, intent: IntentConfig, result: Mapping[str, Any]) -> State:
         values = dict(state.values)

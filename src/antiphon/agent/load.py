@@ -284,6 +284,14 @@ def _tool(config: ToolConfig, function: Callable[..., Any], agent: AgentConfig) 
 def _check_line(config: AgentConfig, document: Document, problems: list[ConfigError]) -> None:
     for loc, message in variables.problems(config):
         problems.append(_problem(document, loc, message))
+    targets = tuple(config.transfer.targets) if config.transfer else ()
+    for name, intent in config.flow.intents.items() if config.flow else ():
+        if intent.transfer and intent.transfer not in targets:
+            guess = registry.nearest(intent.transfer, targets)
+            hint = f"did you mean `{guess}`?" if guess else "name it under `transfer.targets`"
+            message = f"there is nobody called `{intent.transfer}`; {hint}"
+            loc = ("flow", "intents", name, "transfer")
+            problems.append(_problem(document, loc, message))
     for one in config.flow.digits() if config.flow else ():
         if one.name in config.digits:
             message = f"`{one.name}` is also a slot of the flow; rename one of them"

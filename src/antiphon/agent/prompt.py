@@ -30,7 +30,8 @@ _TOOLS = (
 def system_prompt(config: AgentConfig) -> str:
     """The text of an agent's system message."""
     parts = [config.persona.strip(), f"Your name is {config.name}.", _language(config.language)]
-    rules = [*_SPOKEN, *(_TOOLS if config.tools else ())]
+    acts = config.tools or config.digits or config.transfer or config.press_keys
+    rules = [*_SPOKEN, *(_TOOLS if acts else ())]
     parts.append("\n".join(f"- {rule}" for rule in rules))
     if config.vocabulary:
         parts.append(f"Words that callers may use: {', '.join(config.vocabulary)}.")

@@ -112,10 +112,7 @@ def _closed(name: str, target: TargetConfig, zone: str, now: datetime) -> str:
         return f"nobody is ever there at {name}"
     if hours.open(now, zone):
         return ""
-    return (
-        f"{name} is closed now and opens again on {opens:%A} at {opens:%H:%M}. "
-        "Tell the caller so, and offer your own help."
-    )
+    return f"{name} is closed now and opens again on {opens:%A} at {opens:%H:%M}"
 
 
 def _transfer_tool(transfer: TransferConfig) -> ToolSpec:
