@@ -21,7 +21,9 @@ _PLACE = {key: (row, column) for row, keys in enumerate(KEYPAD) for column, key 
 _BLOCK_S = 0.0256
 _QUIET = 0.0025
 """RMS of full scale below which nothing is looked for: about -52 dBFS."""
-_SHARE = 0.82
+_OFF = (0.988, 1.0, 1.012)
+"""Tones may be 1.5 % off (ITU-T Q.24, table 1), more than one filter takes."""
+_SHARE = 0.75
 """Of a block's energy that has to be in the two tones. Speech has most of it elsewhere."""
 _OTHERS = 0.16
 """Power of the next tone of a group, of the strongest's: -8 dB."""
@@ -64,8 +66,9 @@ class ToneDetector:
         self._hop = self._size // 2 * 2  # in bytes: half a block
         at = np.arange(self._size)
         turn = -2j * np.pi / rate_hz
-        # Goertzel's filter at eight frequencies is a product with eight waves.
-        self._waves = np.exp(turn * np.outer(at, (*LOW_HZ, *HIGH_HZ))).astype(np.complex64)
+        # Goertzel's filter at many frequencies is a product with as many waves.
+        centres = np.outer(_OFF, (*LOW_HZ, *HIGH_HZ)).ravel()
+        self._waves = np.exp(turn * np.outer(at, centres)).astype(np.complex64)
         self._rest = b""
         self._key, self._count, self._gap = "", 0, _GAP_BLOCKS
         self._told = ""
@@ -105,7 +108,7 @@ class ToneDetector:
         energy = float(np.dot(block, block))
         if energy < _QUIET**2 * self._size:
             return ""
-        power = np.abs(block @ self._waves) ** 2
+        power = (np.abs(block @ self._waves) ** 2).reshape(len(_OFF), -1).max(axis=0)
         low, high = power[:4], power[4:]
         row, column = int(np.argmax(low)), int(np.argmax(high))
         # A sine of the whole block has |X|^2 = energy * size / 2.

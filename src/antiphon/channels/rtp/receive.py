@@ -139,11 +139,12 @@ class Receiver:
         frames = self._go_on(now_s) if self._held else []
         if self._came_s is None or self._held:
             return frames
-        silent_ms = int((now_s - self._came_s) * 1000)
-        least_ms = FRAME_MS if self._quiet else max(SILENT_AFTER_MS, self._packet_ms * 5 // 2)
+        silent_ms = _ms(now_s - self._came_s)
+        least_ms = 0 if self._quiet else max(SILENT_AFTER_MS, self._packet_ms * 5 // 2)
         if silent_ms < least_ms:
             return frames
-        due_ms = silent_ms // FRAME_MS * FRAME_MS - self._made_ms
+        # The next packet is not late before its own length is over.
+        due_ms = (silent_ms - self._packet_ms) // FRAME_MS * FRAME_MS - self._made_ms
         if due_ms <= 0:
             return frames
         # After a halt of this process the rest is left out.
@@ -181,7 +182,7 @@ class Receiver:
             if packet is None:
                 nearest = min(self._held.values(), key=self._ahead)
                 missing_ms = self._missing_ms(nearest)
-                waited = now_s - self._held_since_s >= WAIT_MS / 1000
+                waited = _ms(now_s - self._held_since_s) >= WAIT_MS
                 if not waited and missing_ms > self._made_ms and len(self._held) <= MOST_HELD:
                     break
                 frames += self._give_up(nearest, missing_ms)
@@ -269,6 +270,10 @@ class Receiver:
         if decoder is None:
             decoder = self._decoders[payload_type] = make_decoder(codec)
         return decoder
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 class _Count:
