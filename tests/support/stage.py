@@ -25,6 +25,7 @@ from antiphon.providers.scripted import (
     ScriptedTtsOptions,
 )
 from antiphon.session.clock import StreamClock
+from antiphon.session.kept import Kept
 from antiphon.session.providers import Providers
 from antiphon.session.session import Session
 from antiphon.session.trace import TraceWriter
@@ -181,7 +182,7 @@ class Stage:
             self.call,
             self.clock,
             self.metrics,
-            trace,
+            Kept(trace),
         )
         self.frames: list[bytes | None] = []
         self.task: asyncio.Task[None] | None = None

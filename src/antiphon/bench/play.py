@@ -24,6 +24,7 @@ from antiphon.engine.policy import Setup, TurnPolicy
 from antiphon.observe.metrics import METRICS
 from antiphon.providers.base import Stt, TurnDetector, Vad
 from antiphon.session.clock import RealClock
+from antiphon.session.kept import Kept
 from antiphon.session.providers import Providers
 from antiphon.session.session import Session
 from antiphon.session.trace import TraceWriter
@@ -143,7 +144,7 @@ async def play(item: Item, cast: Cast, loop: StreamLoop, trace: Path | None = No
         detector=cast.detector,
     )
     call = _Call()
-    session = Session(item.id, agent, providers, call, RealClock(loop), METRICS, watch)
+    session = Session(item.id, agent, providers, call, RealClock(loop), METRICS, Kept(watch))
     await session.prepare()
     line = _Line(stage, session, ear, watch, user)
     line.begin()

@@ -296,7 +296,7 @@ class RecordingFolder:
             "*.wav": keep_days * _DAY_S,
             "*.call.json": max(keep_days, keep_records_days) * _DAY_S,
         }
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="antiphon-recordings")
+        self.writer = ThreadPoolExecutor(1, thread_name_prefix="antiphon-recordings")
         self._pruned_s = float("-inf")
 
     def recorder(
@@ -306,8 +306,8 @@ class RecordingFolder:
         now_s = time.monotonic()
         if now_s - self._pruned_s >= PRUNE_EVERY_S:
             self._pruned_s = now_s
-            self._writer.submit(self.prune, time.time())
-        return Recorder(self.folder / f"{call_id}.wav", now_ms, self._writer, longest_ms)
+            self.writer.submit(self.prune, time.time())
+        return Recorder(self.folder / f"{call_id}.wav", now_ms, self.writer, longest_ms)
 
     def prune(self, now_s: float) -> int:
         """Remove what is too old at this time of the day's clock; how many files those were."""
@@ -324,4 +324,4 @@ class RecordingFolder:
 
     def close(self) -> None:
         """Once all calls are over: waits for the disk."""
-        self._writer.shutdown()
+        self.writer.shutdown()

@@ -27,20 +27,20 @@ from antiphon.providers.base import SttStream
 from antiphon.session import notices
 from antiphon.session.clock import Clock
 from antiphon.session.health import HealthWatch
+from antiphon.session.kept import Kept
 from antiphon.session.line import SessionLine
 from antiphon.session.listener import Listener
 from antiphon.session.predictor import Predictor
 from antiphon.session.providers import Providers
 from antiphon.session.realtime import seated
 from antiphon.session.speaker import FarEnd, Speaker, TextSpeaker, Voice
-from antiphon.session.spending import Spending
 from antiphon.session.tally import Tally
 from antiphon.session.thinker import Thinker
-from antiphon.session.trace import TraceWriter
 
 log = logging.getLogger(__name__)
 
 CLOSE_DEADLINE_S = 1.0
+_NOTHING = Kept()
 MAX_TEXT_CHARS = 4000
 """Longest typed turn; the rest is cut off, as the caller is told."""
 
@@ -59,15 +59,15 @@ class Session:
         call: Call,
         clock: Clock,
         metrics: Metrics,
-        trace: TraceWriter | None = None,
-        spending: Spending | None = None,
+        kept: Kept = _NOTHING,
     ) -> None:
         providers = seated(agent, providers, call)
         self.call_id = call_id
         self.output_rate_hz = call.output_rate_hz
         self.ended_reason = ""
         self._agent, self._providers, self._call = agent, providers, call
-        self._clock, self._trace, self._spending = clock, trace, spending
+        self._clock, self._kept = clock, kept
+        spending = kept.spending
         self._conversation = Conversation(agent.setup)
         self._system = system_message(agent.config)
         self._events: deque[e.Event] = deque()
@@ -75,7 +75,9 @@ class Session:
         self._introduced = self._open = False
         self._tasks: set[asyncio.Task[None]] = set()
         used = None if spending is None else spending.generated
-        self._line = SessionLine(agent, call, clock.now_ms, self._post, self._spawn, metrics)
+        self._line = SessionLine(
+            agent, call, clock.now_ms, self._post, self._spawn, metrics, kept.recorder
+        )
         self._thinker = Thinker(
             providers.llms, agent.tools, clock.now_ms, self._post, self._spawn, used, self._line
         )
@@ -120,6 +122,8 @@ class Session:
         """20 ms from the caller."""
         if self._listener is not None and not self._ending.is_set():
             self._begin()
+            if self._kept.recorder is not None:
+                self._kept.recorder.caller(pcm)
             self._predictor.feed(pcm)
             self._listener.on_audio(pcm)
 
@@ -151,15 +155,11 @@ class Session:
 
     def on_key(self, key: str) -> None:
         """The caller pressed a key of the telephone."""
-        if not self._ending.is_set():
-            self._begin()
-            self._post(e.KeyPressed(self._clock.now_ms(), self._line.key(key)))
+        self._tell(e.KeyPressed, self._line.key(key))
 
     def on_talk_key(self, held: bool) -> None:
         """The caller holds the key to talk, or lets it go."""
-        if not self._ending.is_set():
-            self._begin()
-            self._post(e.TalkKeyMoved(self._clock.now_ms(), held))
+        self._tell(e.TalkKeyMoved, held)
 
     def on_heard(self, frames: int) -> None:
         """So many of the frames that were read have reached the caller."""
@@ -168,15 +168,16 @@ class Session:
 
     def on_hold(self, held: bool) -> None:
         """The caller put the line on hold, or is back."""
-        if not self._ending.is_set():
-            self._begin()
-            self._post(e.LineHeld(self._clock.now_ms(), held))
+        self._tell(e.LineHeld, held)
 
     def on_machine(self, message: str) -> None:
         """An answering machine has taken the call, and listens."""
+        self._tell(e.MachineAnswered, message)
+
+    def _tell(self, kind: Callable[[int, Any], e.Event], what: Any) -> None:
         if not self._ending.is_set():
             self._begin()
-            self._post(e.MachineAnswered(self._clock.now_ms(), message))
+            self._post(kind(self._clock.now_ms(), what))
 
     def hang_up(self, reason: str) -> None:
         """End the call. Idempotent."""
@@ -210,8 +211,8 @@ class Session:
         except ProviderError as error:
             # The engine is told once the line is open; the call goes on by text.
             self._stt_problem = str(error)
-        if self._spending is not None:
-            self._spending.recogniser = self._stt
+        if self._kept.spending is not None:
+            self._kept.spending.recogniser = self._stt
         vad = self._providers.vad.open()
         cancels = self._agent.config.echo_cancel
         canceller = EchoCanceller(self.output_rate_hz) if cancels else None
@@ -256,7 +257,7 @@ class Session:
             task.cancel()
         try:
             # Side by side, so that one which hangs does not keep the others from closing.
-            closing = [self._leave()]
+            closing = [self._leave(), self._kept.aclose(self.ended_reason)]
             if self._stt is not None:
                 closing.append(self._stt.aclose())
             for work in closing:
@@ -266,8 +267,8 @@ class Session:
                 log.warning("closing is slow", extra={"call_id": self.call_id, "task": task})
                 task.cancel()
         finally:
-            if self._trace is not None:
-                self._trace.close()
+            if self._kept.trace is not None:
+                self._kept.trace.close()
             self._closed.set()
 
     async def _leave(self) -> None:
@@ -306,8 +307,7 @@ class Session:
             commands = self._conversation.handle(event)
         finally:
             # Also when it raised: a replay of the trace then raises at the same place.
-            if self._trace is not None:
-                self._trace.step(event, commands)
+            self._kept.step(event, commands)
         self._tally.event(event)
         if (notice := notices.of_event(event, self._conversation.turn_id)) is not None:
             self._call.notify(notice)
@@ -317,6 +317,7 @@ class Session:
             for notice in notices.of_command(command):
                 self._call.notify(notice)
             self._tally.command(command)
+            self._kept.done(command)
 
     def _on_deadline(self) -> None:
         self._post(e.DeadlineReached(self._clock.now_ms()))
@@ -367,6 +368,8 @@ class Session:
         )
 
     def _on_played(self, frame: bytes | None) -> None:
+        if self._kept.recorder is not None:
+            self._kept.recorder.agent(frame, self.output_rate_hz)
         if self._listener is not None:
             self._listener.on_played(frame)
 

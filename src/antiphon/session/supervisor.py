@@ -15,6 +15,7 @@ from antiphon.errors import CapacityError, UserFacingError
 from antiphon.observe.metrics import METRICS, Metrics
 from antiphon.session.accounts import Accounts
 from antiphon.session.clock import Clock, RealClock
+from antiphon.session.kept import Archive, Kept
 from antiphon.session.providers import STOP_DEADLINE_S, Providers, start_providers
 from antiphon.session.session import Session
 from antiphon.session.trace import TraceFolder
@@ -31,7 +32,8 @@ class Supervisor:
     Args:
         agents: the agents that callers may ask for; the first is the default.
         max_calls: calls at once; one more is refused.
-        traces: where the record of each call goes; None keeps none.
+        traces: where the trace of each call goes, and into its `recordings` what is recorded of
+            calls, with their records. None keeps nothing.
         metrics: counted here, shown by the server.
         ledger: where what was spent on which day is kept; None: only in this process.
         day_limits: what all calls of a day may cost together.
@@ -54,6 +56,8 @@ class Supervisor:
         self.ready = False
         self._max_calls = max_calls
         self._traces = None if traces is None else TraceFolder(traces)
+        self._records = None if traces is None else traces / "recordings"
+        self._archives: dict[str, Archive] = {}
         self.accounts = Accounts(self.agents, metrics, day_limits, ledger)
         self._keeping: asyncio.Task[None] | None = None
         self._providers: dict[str, Providers] = {}
@@ -106,6 +110,8 @@ class Supervisor:
             self._keeping.cancel()
         await self.accounts.exchange()
         await self._stop_providers()
+        for archive in self._archives.values():
+            await asyncio.to_thread(archive.close)
 
     async def _stop_providers(self) -> None:
         for providers in self._providers.values():
@@ -145,26 +151,24 @@ class Supervisor:
         name = self.check(agent)
         call_id = f"call_{secrets.token_hex(8)}"
         loaded = self.agents[name].for_call(_values(call))
-        trace = self._traces.open(call_id, loaded.setup) if self._traces else None
-        providers = self._providers[name]
-        record = None if trace is None else trace.path.with_suffix(".cost.json")
+        clock = clock or RealClock(asyncio.get_running_loop())
+        kept = self._keep(call_id, loaded, call, clock)
         session = Session(
             call_id,
             loaded,
-            providers,
+            self._providers[name],
             call,
-            clock or RealClock(asyncio.get_running_loop()),
+            clock,
             self.metrics,
-            trace,
-            self.accounts.open(name, providers, call, record),
+            kept,
         )
         self._opening += 1
         try:
             async with asyncio.timeout(OPEN_DEADLINE_S):
                 await session.prepare()
         except BaseException as error:
-            if trace is not None:
-                trace.close()
+            if kept.trace is not None:
+                kept.trace.close()
             if isinstance(error, TimeoutError):
                 raise CapacityError("The speech recogniser is too busy; try again.") from None
             raise
@@ -176,6 +180,19 @@ class Supervisor:
         self.metrics.call_started(call.channel, name)
         self.metrics.calls_active(self.active_calls)
         return session
+
+    def _keep(self, call_id: str, agent: LoadedAgent, call: Call, clock: Clock) -> Kept:
+        """What is to be kept of a call that begins."""
+        name = agent.config.name
+        trace = self._traces.open(call_id, agent.setup) if self._traces else None
+        cost = None if trace is None else trace.path.with_suffix(".cost.json")
+        spending = self.accounts.open(name, self._providers[name], call, cost)
+        if self._records is None:
+            return Kept(trace, spending)
+        archive = self._archives.get(name)
+        if archive is None:
+            archive = self._archives[name] = Archive(self._records, self.agents[name].config)
+        return Kept(trace, spending, *archive.open(call_id, call, clock.now_ms))
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         session = self._calls.pop(task)
