@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from antiphon.agent.load import load_agent
+from antiphon.agent.telephone import Destination, resolve_transfer
+from antiphon.providers.base import FlowReply
+from antiphon.session.vault import Vault
+from antiphon.types import Message
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FRIDAY = "2026-11-20"
@@ -74,3 +82,63 @@ def test_what_is_no_time_is_an_error() -> None:
     assert "error" in clinic.find_time("someday", "15:30", today=FRIDAY)
     assert "error" in clinic.find_time("monday", "late", today=FRIDAY)
     assert "error" in clinic.find_time("in 9 weeks", "10:00", today=FRIDAY)
+
+
+def test_the_support_line_knows_its_accounts() -> None:
+    support = module("support_tools")
+    assert support.balance("12345678") == {"euros": "42.50"}
+    assert support.balance("87654321") == {"euros": "-19.99"}
+    assert support.balance("00000000") == {"error": "there is no such account"}
+
+
+def test_the_support_line_as_a_caller_meets_it() -> None:
+    """Its flow, with the session's vault between it and the tool."""
+    loaded = load_agent(EXAMPLES / "support.yaml").for_call({"name": "Mrs. Bo"})
+    assert loaded.setup.greeting.startswith("Hello Mrs. Bo, this is the support line.")
+    assert (loaded.setup.records, loaded.setup.consent_required) == (True, False)
+    assert [one.name for one in loaded.setup.digits] == ["account_number", "account"]
+    flow, vault = loaded.hints.brain, Vault()
+    assert flow is not None
+    messages = [Message("user", "what is my balance please")]
+
+    def step(result: str) -> FlowReply:
+        reply = flow.reply(messages)
+        messages.append(Message("assistant", reply.text, reply.tool_calls))
+        messages.append(Message("tool", result, (), reply.tool_calls[0].tool_call_id))
+        return flow.reply(messages)
+
+    vault.begin("account", secret=True)
+    shown = "".join(vault.key(key) for key in "12345678#")
+    asked = step(vault.finish())
+    assert asked.text == "You have typed eight digits. Shall I look up the balance?"
+    messages.append(Message("assistant", asked.text))
+    messages.append(Message("user", "yes please"))
+    (call,) = flow.reply(messages).tool_calls
+    arguments = json.loads(vault.reveal(call.arguments))
+    result = module("support_tools").balance(**arguments)
+    told = step(vault.hide(json.dumps(result))).text
+    assert told == "Your balance is 42.50 euros. Is there anything else?"
+    assert "12345678" not in f"{shown} {messages}"
+
+
+@pytest.mark.parametrize(
+    ("said", "target"),
+    [("i have a question about my bill", "billing"), ("a human please", "desk")],
+)
+def test_the_support_line_passes_callers_on(said: str, target: str) -> None:
+    loaded = load_agent(EXAMPLES / "support.yaml")
+    assert loaded.hints.brain is not None
+    reply = loaded.hints.brain.reply([Message("user", said)])
+    assert "connect you" in reply.text
+    (call,) = reply.tool_calls
+    monday = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    found = resolve_transfer(loaded.config, call.arguments, monday)
+    assert isinstance(found, Destination)
+    assert found.name == target
+
+
+def test_the_support_line_is_closed_at_night() -> None:
+    loaded = load_agent(EXAMPLES / "support.yaml")
+    night = datetime(2026, 3, 2, 23, 0, tzinfo=UTC)
+    said = resolve_transfer(loaded.config, '{"target": "billing"}', night)
+    assert said == "billing is closed now and opens again on Tuesday at 09:00"
