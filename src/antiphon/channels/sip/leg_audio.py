@@ -53,5 +53,8 @@ class LegAudio:
     def _agree(self, theirs: Description, ours: tuple[Codec, ...]) -> Agreed:
         if theirs.audio < 0:
             raise SdpError("no audio")
-        self.agreed = sdp.agree(theirs.media[theirs.audio], self._codecs, ours)
-        return self.agreed
+        agreed = sdp.agree(theirs.media[theirs.audio], self._codecs, ours)
+        if agreed.sends and (":" in agreed.remote[0]) != (":" in self._origin.host):
+            raise SdpError("IPv4 here and IPv6 there")
+        self.agreed = agreed
+        return agreed

@@ -181,11 +181,14 @@ def respond(request: Request, status: int, *headers: tuple[str, str], tag: str =
     """The response to a request, with what has to be the same (section 8.2.6.2). `tag` is put into
     `To` where there is none."""
     kept: list[tuple[str, str]] = []
+    seen: set[str] = set()
     for key, value in request.headers:
-        if key in ("via", "from", "call-id", "cseq") or (key == "record-route" and status < 300):
+        if key == "via" or (key == "record-route" and status < 300):
             kept.append((key, value))
-        elif key == "to":
-            kept.append((key, f"{value};tag={tag}" if tag and not _tagged(value) else value))
+        elif key in ("from", "to", "call-id", "cseq") and key not in seen:
+            seen.add(key)
+            tagged = key != "to" or not tag or _tagged(value)
+            kept.append((key, value if tagged else f"{value};tag={tag}"))
     return Response((*kept, *headers), b"", status, REASONS.get(status, "Unknown"))
 
 
@@ -332,7 +335,7 @@ def _wrong_headers(message: Message) -> str:
     number, _, method = message.get("cseq").strip().partition(" ")
     if not (number.isascii() and number.isdigit() and len(number) <= 12) or not method.strip():
         return "cseq"
-    if int(number) >= LARGEST or not message.call_id or len(message.call_id) > 1024:
+    if int(number) >= LARGEST or not message.call_id or len(message.call_id) > 4096:
         return "cseq or call-id"
     try:
         return "" if message.from_ and message.to and message.via else "addresses"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from antiphon.channels.rtp.codec import KNOWN, TELEPHONE_EVENT, TELEPHONE_EVENT_48K, Codec
-from antiphon.channels.sip.uri import AddressError, parse_host
 
 CONTENT_TYPE = "application/sdp"
 MAX_LINES = 1_000
@@ -155,12 +155,19 @@ def _address(section: list[tuple[str, str]]) -> str:
         words = value.split()
         if kind == "c" and len(words) >= 3 and words[0].upper() == "IN":
             host = words[2].partition("/")[0]
-            try:
-                parse_host(f"[{host}]" if ":" in host else host)
-            except AddressError as error:
-                raise SdpError("an address that cannot be read") from error
+            if not _can_be_sent_to(host):
+                raise SdpError("an address that cannot be used")
             return host
     return ""
+
+
+def _can_be_sent_to(host: str) -> bool:
+    """Not a name: looking it up would take time that the sound does not have."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return not address.is_multicast and str(address) != "255.255.255.255"
 
 
 def _direction(section: list[tuple[str, str]]) -> Direction | None:

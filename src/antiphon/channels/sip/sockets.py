@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import cast
@@ -58,8 +59,10 @@ class Sockets:
     def send(self, data: bytes, flow: Flow) -> None:
         """Never fails: what cannot be sent is repeated or given up by its transaction."""
         if flow.transport == "udp":
+            # The event loop complains of an address of another family than ours.
             if self._udp is not None and not self._udp.is_closing():
-                self._udp.sendto(data[:MAX_BYTES], (flow.host, flow.port))
+                with contextlib.suppress(OSError, ValueError):
+                    self._udp.sendto(data[:MAX_BYTES], (flow.host, flow.port))
             return
         connection = self._connections.get(flow)
         if connection is not None:
