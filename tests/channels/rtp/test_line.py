@@ -126,7 +126,7 @@ class Peer:
         self.socket.sendto(data, (HOST, self.line.port))
 
     def got(self) -> list[RtpPacket]:
-        found = []
+        found: list[RtpPacket] = []
         while True:
             try:
                 packet = parse_rtp(self.socket.recv(2048))
