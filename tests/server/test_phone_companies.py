@@ -1,0 +1,377 @@
+"""A call of each company, over the real HTTP server: its webhook signed as it signs, our document
+read, the stream connected as the document says, and sound, keys, marks and a flush on it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+from xml.etree import ElementTree
+
+import httpx
+import jwt
+import pytest
+import uvicorn
+from tests.fakes.plivo import AUTH_ID
+from tests.fakes.telnyx import TelnyxSigner
+from tests.fakes.vonage import APPLICATION
+from tests.support.fake_line import LineHost, LineSession
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
+
+from antiphon.channels.phone.asterisk import Asterisk, AsteriskOptions
+from antiphon.channels.phone.exotel import Exotel, ExotelOptions
+from antiphon.channels.phone.plivo import Plivo, PlivoOptions, plain, sign
+from antiphon.channels.phone.telnyx import Telnyx, TelnyxOptions
+from antiphon.channels.phone.vonage import Vonage, VonageOptions
+from antiphon.observe.metrics import Metrics
+from antiphon.phone.config import PhoneConfig
+from antiphon.phone.vendors import Company
+from antiphon.providers.secret import Secret
+from antiphon.server.app import create_app
+from antiphon.server.phone_service import PhoneService
+from antiphon.server.run import http_config, listen
+from antiphon.server.settings import ServerSettings
+
+PUBLIC = "https://voice.example.com"
+SECRET = "a signature secret that is long enough for HS256"
+SIGNER = TelnyxSigner()
+CALLER, CALLED = "+15550001", "+15550002"
+PASSWORD = "Basic " + base64.b64encode(b"antiphon:word").decode()
+
+Message = str | bytes
+
+
+def companies() -> dict[str, Company]:
+    telnyx = TelnyxOptions(api_key=Secret("key"), public_key=SIGNER.public_key, account_sid="acc-1")
+    vonage = VonageOptions(signature_secret=Secret(SECRET), application_id=APPLICATION)
+    plivo = PlivoOptions(auth_id=AUTH_ID, auth_token=Secret("token"))
+    exotel = ExotelOptions(secret=Secret("word"))
+    asterisk = AsteriskOptions(secret=Secret("word"), numbers={CALLED: "Clinic"})
+    return {
+        "telnyx": Company(Telnyx(telnyx, PUBLIC), telnyx),
+        "vonage": Company(Vonage(vonage, PUBLIC), vonage),
+        "plivo": Company(Plivo(plivo, PUBLIC), plivo),
+        "exotel": Company(Exotel(exotel, PUBLIC), exotel),
+        "asterisk": Company(Asterisk(asterisk, PUBLIC), asterisk),
+    }
+
+
+@dataclass
+class Rig:
+    host: LineHost
+    client: httpx.AsyncClient
+    port: int
+
+    async def ask(
+        self, method: str, path: str, body: bytes = b"", **headers: str
+    ) -> httpx.Response:
+        return await self.client.request(
+            method, path, content=body, headers={"Host": "voice.example.com", **headers}
+        )
+
+    def open(self, url: str, **options: Any) -> connect:
+        place = urlsplit(url)
+        local = f"ws://voice.example.com{place.path}" + (f"?{place.query}" if place.query else "")
+        return connect(local, host="127.0.0.1", port=self.port, proxy=None, **options)
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Rig]:
+    host, metrics = LineHost(), Metrics()
+    service = PhoneService(host, PhoneConfig(public_url=PUBLIC), metrics, companies())
+    paths = tuple(f"/{name}/" for name in service.companies)
+    settings = ServerSettings(port=0, public_url=PUBLIC, public_paths=paths)
+    listener = listen(settings)
+    server = uvicorn.Server(http_config(create_app(host, settings, metrics, service)))
+    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
+    task = asyncio.create_task(server.serve([listener]))
+    while not server.started:  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(0.005)
+    port = listener.getsockname()[1]
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        try:
+            yield Rig(host, client, port)
+        finally:
+            server.should_exit = True
+            async with asyncio.timeout(10):
+                await task
+            listener.close()
+
+
+async def until(true: Callable[[], Any]) -> None:
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)
+
+
+async def received(socket: ClientConnection, wanted: Callable[[Message], Any]) -> Any:
+    async with asyncio.timeout(5):
+        while True:
+            if (found := wanted(await socket.recv())) is not None:
+                return found
+
+
+def event(message: Message, key: str, name: str) -> dict[str, Any] | None:
+    if isinstance(message, bytes):
+        return None
+    value: dict[str, Any] = json.loads(message)
+    return value if value.get(key) == name else None
+
+
+@dataclass
+class Far:
+    """The company's end of a stream: what it writes, and how it reads what we write."""
+
+    start: Message
+    media: Message
+    digit: Message
+    sound: Callable[[Message], bytes | None]
+    marked: Callable[[Message], Message | None]
+    cleared: Callable[[Message], Any]
+
+
+async def talk(socket: ClientConnection, session: LineSession, far: Far) -> None:
+    """The caller is heard, presses a key, hears the agent, and interrupts."""
+    for _ in range(3):
+        await socket.send(far.media)
+    await until(lambda: session.audio)
+    await socket.send(far.digit)
+    await until(lambda: session.keys == ["5"])
+    session.say(5)
+    rate = session.output_rate_hz
+    sound = await received(socket, far.sound)
+    assert len(sound) >= rate // 50, "at least 20 ms of it"
+    await socket.send(await received(socket, far.marked))
+    await until(lambda: session.heard and session.heard[-1] > 0)
+    session.say(50)
+    await received(socket, far.sound)
+    session.frames.clear()
+    session.line.clear()
+    assert await received(socket, far.cleared)
+
+
+async def begun(rig: Rig, socket: ClientConnection, far: Far) -> LineSession:
+    await socket.send(far.start)
+    await until(lambda: rig.host.sessions)
+    return rig.host.sessions[-1]
+
+
+def json_far(start: dict[str, Any], payload: bytes, stream: dict[str, str]) -> Far:
+    """Telnyx's and Exotel's, which differ from Twilio's in names only."""
+    encoded = base64.b64encode(payload).decode()
+
+    def sound(message: Message) -> bytes | None:
+        value = event(message, "event", "media")
+        return base64.b64decode(value["media"]["payload"]) if value else None
+
+    def marked(message: Message) -> Message | None:
+        value = event(message, "event", "mark")
+        return json.dumps({**value, **stream}) if value else None
+
+    return Far(
+        json.dumps({"event": "start", **stream, "start": start}),
+        json.dumps({"event": "media", **stream, "media": {"payload": encoded}}),
+        json.dumps({"event": "dtmf", **stream, "dtmf": {"digit": "5"}}),
+        *(sound, marked),
+        lambda message: event(message, "event", "clear"),
+    )
+
+
+async def test_telnyx() -> None:
+    async with running() as rig:
+        body = urlencode({"CallSid": "v3:1", "From": CALLER, "To": CALLED}).encode()
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        headers = {**form, **SIGNER.headers(body, int(time.time()))}
+        answer = await rig.ask("POST", "/telnyx/voice", body, **headers)
+        again = await rig.ask("POST", "/telnyx/voice", body, **headers)
+        assert (answer.status_code, again.status_code) == (200, 403)
+        stream = ElementTree.fromstring(answer.text).find("Connect/Stream")
+        assert stream is not None
+        token = stream[0].attrib["value"]
+        start = {"call_control_id": "v3:1", "custom_parameters": {"token": token}}
+        far = json_far(start, b"\xff" * 160, {"stream_id": "s"})
+        async with rig.open(stream.attrib["url"]) as socket:
+            session = await begun(rig, socket, far)
+            assert session.line.facts.caller == CALLER
+            assert session.line.facts.called == CALLED
+            await talk(socket, session, far)
+        await until(session.closed.is_set)
+        async with rig.open(stream.attrib["url"]) as socket:
+            await socket.send(far.start)
+            with pytest.raises(ConnectionClosed) as caught:
+                await received(socket, lambda message: None)
+            assert caught.value.rcvd is not None
+            assert caught.value.rcvd.code == 1008, "a token is good for one stream"
+
+
+async def test_vonage() -> None:
+    async with running() as rig:
+        body = json.dumps({"from": CALLER[1:], "to": CALLED[1:], "uuid": "u-1"}).encode()
+        claims = {
+            "iat": int(time.time()),
+            "jti": "1",
+            "application_id": APPLICATION,
+            "payload_hash": hashlib.sha256(body).hexdigest(),
+        }
+        bearer = f"Bearer {jwt.encode(claims, SECRET, 'HS256')}"
+        headers = {"Content-Type": "application/json", "Authorization": bearer}
+        answer = await rig.ask("POST", "/vonage/voice", body, **headers)
+        assert answer.status_code == 200, answer.text
+        (endpoint,) = answer.json()[0]["endpoint"]
+        said = {"event": "websocket:connected", "content-type": endpoint["content-type"]}
+
+        def marked(message: Message) -> Message | None:
+            value = event(message, "action", "notify")
+            back = {"event": "websocket:notify", "payload": value["payload"]} if value else None
+            return json.dumps(back) if back else None
+
+        far = Far(
+            json.dumps({**said, **endpoint["headers"]}),
+            b"\x00\x01" * 320,
+            '{"event":"websocket:dtmf","digit":"5","duration":260}',
+            lambda message: message if isinstance(message, bytes) else None,
+            marked,
+            lambda message: event(message, "action", "clear"),
+        )
+        wrong = {"Authorization": "Bearer e30.e30.e30"}
+        with pytest.raises(InvalidStatus):
+            await rig.open(endpoint["uri"], additional_headers=wrong)
+        async with rig.open(endpoint["uri"]) as socket:
+            session = await begun(rig, socket, far)
+            assert session.output_rate_hz == 16_000
+            assert session.line.facts.caller == CALLER
+            assert session.line.facts.line_call_id == "u-1"
+            await talk(socket, session, far)
+        await until(session.closed.is_set)
+
+
+async def test_plivo() -> None:
+    async with running() as rig:
+        form = {"CallUUID": "c-1", "From": CALLER[1:], "To": CALLED[1:], "Direction": "inbound"}
+        url = f"{PUBLIC}/plivo/voice"
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "X-Plivo-Signature-V3": sign("token", "POST", url, tuple(form.items()), "n-1"),
+            "X-Plivo-Signature-V3-Nonce": "n-1",
+        }
+        answer = await rig.ask("POST", "/plivo/voice", urlencode(form).encode(), **headers)
+        assert answer.status_code == 200, answer.text
+        stream = ElementTree.fromstring(answer.text)[0]
+        token = stream.attrib["extraHeaders"]
+        assert len(token) <= 512
+        start = {"callId": "c-1", "streamId": "s-1", "mediaFormat": {"encoding": "audio/x-mulaw"}}
+        extra = f"{{X-PH-{token.replace('=', ': ')}}}"
+        assert "." in plain(token)
+        media = {"track": "inbound", "payload": base64.b64encode(b"\xff" * 160).decode()}
+
+        def sound(message: Message) -> bytes | None:
+            value = event(message, "event", "playAudio")
+            return base64.b64decode(value["media"]["payload"]) if value else None
+
+        def marked(message: Message) -> Message | None:
+            value = event(message, "event", "checkpoint")
+            back = {"event": "playedStream", "name": value["name"]} if value else None
+            return json.dumps(back) if back else None
+
+        far = Far(
+            json.dumps({"event": "start", "start": start, "extra_headers": extra}),
+            json.dumps({"event": "media", "streamId": "s-1", "media": media}),
+            json.dumps({"event": "dtmf", "dtmf": {"digit": "5"}}),
+            *(sound, marked),
+            lambda message: event(message, "event", "clearAudio"),
+        )
+        async with rig.open(str(stream.text)) as socket:
+            session = await begun(rig, socket, far)
+            assert session.line.facts.caller == CALLER
+            await talk(socket, session, far)
+        await until(session.closed.is_set)
+
+
+async def test_exotel() -> None:
+    async with running() as rig:
+        query = urlencode({"CallSid": "CA1", "CallFrom": CALLER, "CallTo": CALLED})
+        refused = await rig.ask("GET", f"/exotel/voice?secret=no&{query}")
+        answer = await rig.ask("GET", f"/exotel/voice?secret=word&{query}")
+        assert (refused.status_code, answer.status_code) == (403, 200)
+        url = answer.json()["url"]
+        parameters = urlsplit(url).query
+        assert len(parameters) <= 256, "what Exotel hands over"
+        start = {
+            "stream_sid": "MZ1",
+            "call_sid": "CA1",
+            "from": CALLER,
+            "to": CALLED,
+            "custom_parameters": {"token": httpx.URL(url).params["token"]},
+            "media_format": {"sample_rate": "8000"},
+        }
+        far = json_far(start, b"\x00\x01" * 800, {"stream_sid": "MZ1"})
+        async with rig.open(url) as socket:
+            session = await begun(rig, socket, far)
+            assert session.line.facts.caller == CALLER
+            await talk(socket, session, far)
+        await until(session.closed.is_set)
+        bare = json.loads(str(far.start))
+        bare["start"]["custom_parameters"] = {}
+        address = f"{PUBLIC}/exotel/media"
+        async with rig.open(address, additional_headers={"Authorization": PASSWORD}) as socket:
+            await socket.send(json.dumps(bare))
+            await until(lambda: len(rig.host.sessions) == 2)
+            assert rig.host.sessions[-1].line.facts.called == CALLED
+        await until(rig.host.sessions[-1].closed.is_set)
+        async with rig.open(address) as socket:
+            await socket.send(json.dumps(bare))
+            with pytest.raises(ConnectionClosed):
+                await received(socket, lambda message: None)
+
+
+async def test_asterisk() -> None:
+    async with running() as rig:
+        start = {
+            "event": "MEDIA_START",
+            "connection_id": "antiphon",
+            "channel_id": "1.1",
+            "format": "ulaw",
+            "optimal_frame_size": 160,
+            "channel_variables": {"ANTIPHON_CALLER": CALLER, "ANTIPHON_CALLED": CALLED},
+        }
+
+        def marked(message: Message) -> Message | None:
+            value = event(message, "command", "MARK_MEDIA")
+            name = value["correlation_id"] if value else None
+            back = {"event": "MEDIA_MARK_PROCESSED", "correlation_id": name}
+            return json.dumps(back) if name else None
+
+        def sound(message: Message) -> bytes | None:
+            if not isinstance(message, bytes):
+                return None
+            assert len(message) % 160 == 0, "Asterisk drops what does not fill a frame"
+            return message
+
+        far = Far(
+            json.dumps(start),
+            b"\xff" * 160,
+            '{"event":"DTMF_END","channel_id":"1.1","digit":"5"}',
+            *(sound, marked),
+            lambda message: event(message, "command", "FLUSH_MEDIA"),
+        )
+        address = f"{PUBLIC}/asterisk/media"
+        with pytest.raises(InvalidStatus):
+            await rig.open(address)
+        async with rig.open(
+            address,
+            additional_headers={"Authorization": PASSWORD},
+            subprotocols=[Subprotocol("media")],
+        ) as socket:
+            session = await begun(rig, socket, far)
+            assert (session.agent, session.line.facts.caller) == ("Clinic", CALLER)
+            await talk(socket, session, far)
+        await until(session.closed.is_set)
