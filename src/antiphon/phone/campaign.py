@@ -169,6 +169,8 @@ class Campaigns:
     async def _advance(self, campaign: Campaign, course: _Course) -> None:
         now_s, between_s = self._now(), 60 / campaign.pace
         busy = sum(name == campaign.id for name, _ in self._busy)
+        if not busy and not await self._is_open(campaign):
+            return
         # What was not used of the pace is not made up for, beyond one step.
         course.next_s = max(course.next_s, now_s - STEP_S)
         slots = min(campaign.at_once - busy, int((now_s - course.next_s) / between_s) + 1)
@@ -179,7 +181,6 @@ class Campaigns:
             due = await self._store.do(partial(_due, campaign.id, now_s, limit))
             rows = [row for row in due if (row.campaign, row.line) not in self._busy]
             if not rows:
-                await self._perhaps_done(campaign)
                 return
             allowed = await self._sift(course, rows)
             for row in allowed[:slots]:
@@ -208,14 +209,17 @@ class Campaigns:
             await self._store.do(lambda store: store.postpone(later))
         return allowed
 
-    async def _perhaps_done(self, campaign: Campaign) -> None:
+    async def _is_open(self, campaign: Campaign) -> bool:
+        """Whether somebody is still to be called; if not, it is done."""
         now_s = self._now()
 
-        def end(store: Store) -> None:
-            if not store.has_open_rows(campaign.id):
+        def look(store: Store) -> bool:
+            is_open = store.has_open_rows(campaign.id)
+            if not is_open:
                 store.set_state(campaign.id, "done", now_s)
+            return is_open
 
-        await self._store.do(end)
+        return await self._store.do(look)
 
     async def _call(self, campaign: Campaign, course: _Course, row: Row) -> None:
         """Place one call. The row stays busy until it is settled."""
