@@ -60,7 +60,7 @@ class SessionLine:
     ) -> None:
         self._agent, self._now_ms, self._post, self._spawn = agent, now_ms, post, spawn
         self._phone = call if isinstance(call, Telephone) else None
-        self._metrics, self._tape = metrics, tape
+        self._metrics = metrics
         self._vault = Vault()
         self._collecting = False
         self.tools = line_tools(agent.config, self._phone is not None)
@@ -69,10 +69,13 @@ class SessionLine:
             c.CollectDigits: self._collect,
             c.DigitsCollected: self._collected,
             c.TransferCall: self._transfer,
-            c.StartRecording: lambda k: self._record(Tape.start),
-            c.PauseRecording: lambda k: self._record(Tape.pause),
-            c.ResumeRecording: lambda k: self._record(Tape.resume),
         }
+        if tape is not None:
+            self.performs |= {
+                c.StartRecording: lambda k: tape.start(),
+                c.PauseRecording: lambda k: tape.pause(),
+                c.ResumeRecording: lambda k: tape.resume(),
+            }
 
     @property
     def clear(self) -> Callable[[], None] | None:
@@ -153,12 +156,6 @@ class SessionLine:
                 return await self._phone.transfer(target)
         except TimeoutError:
             return TransferResult("no_answer", "nobody answered in time")
-
-    # ---- recording -------------------------------------------------------------------------
-
-    def _record(self, act: Callable[[Tape], None]) -> None:
-        if self._tape is not None:
-            act(self._tape)
 
     def close(self) -> None:
         """The call is over."""
