@@ -30,6 +30,11 @@ _COMMANDS: dict[str, tuple[str, str]] = {
         "Call an agent's telephone line, without a telephone company.",
     ),
     "chat": ("antiphon.cli.chat:chat", "Talk to an agent by typing, here in the terminal."),
+    "dial": ("antiphon.cli.dial:dial", "Have a running server call somebody."),
+    "campaign": (
+        "antiphon.cli.campaign:campaign",
+        "Have a running server call everybody on a list.",
+    ),
     "check": ("antiphon.cli.check:check", "Say what is wrong in an agent's file, and where."),
     "providers": ("antiphon.cli.providers:providers", "List speech, voice and language providers."),
     "models": ("antiphon.cli.models:models", "Fetch and look after models that run here."),
