@@ -25,6 +25,13 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from antiphon.agent.config import AgentConfig, BudgetConfig, Limits, ToolConfig
+from antiphon.agent.line import (
+    DigitsConfig,
+    DisclosureConfig,
+    RecordingConfig,
+    TargetConfig,
+    TransferConfig,
+)
 from antiphon.agent.speech import SpeechConfig
 from antiphon.engine import commands, events
 from antiphon.engine.policy import Phrases, TurnPolicy
@@ -194,6 +201,11 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "turn": lambda: settings(TurnPolicy),
         "phrases": lambda: settings(Phrases),
         "tools": lambda: options(ToolConfig),
+        "disclosure": lambda: options(DisclosureConfig),
+        "recording": lambda: options(RecordingConfig),
+        "digits": lambda: options(DigitsConfig),
+        "transfer": lambda: options(TransferConfig),
+        "target": lambda: options(TargetConfig),
     },
     "choosing-providers.md": {kind: partial(choice_table, kind) for kind in registry.KINDS},
     "costs.md": {
