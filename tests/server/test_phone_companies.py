@@ -229,6 +229,12 @@ async def test_vonage() -> None:
         (endpoint,) = answer.json()[0]["endpoint"]
         said = {"event": "websocket:connected", "content-type": endpoint["content-type"]}
 
+        def sound(message: Message) -> bytes | None:
+            if not isinstance(message, bytes):
+                return None
+            assert len(message) == 640, "Vonage plays messages of 20 ms and no others"
+            return message
+
         def marked(message: Message) -> Message | None:
             value = event(message, "action", "notify")
             back = {"event": "websocket:notify", "payload": value["payload"]} if value else None
@@ -238,8 +244,7 @@ async def test_vonage() -> None:
             json.dumps({**said, **endpoint["headers"]}),
             b"\x00\x01" * 320,
             '{"event":"websocket:dtmf","digit":"5","duration":260}',
-            lambda message: message if isinstance(message, bytes) else None,
-            marked,
+            *(sound, marked),
             lambda message: event(message, "action", "clear"),
         )
         wrong = {"Authorization": "Bearer e30.e30.e30"}
@@ -372,6 +377,7 @@ async def test_asterisk() -> None:
             subprotocols=[Subprotocol("media")],
         ) as socket:
             session = await begun(rig, socket, far)
+            assert socket.subprotocol == "media"
             assert (session.agent, session.line.facts.caller) == ("Clinic", CALLER)
             await talk(socket, session, far)
         await until(session.closed.is_set)

@@ -175,7 +175,9 @@ class PhoneService:
         if self._strangers >= MAX_STRANGERS:
             await websocket.close(TRY_AGAIN_LATER)
             return
-        await websocket.accept()
+        # Asterisk offers it (RFC 6455, 4.2.2: one of those that are offered, or none).
+        offered = websocket.scope.get("subprotocols", ())
+        await websocket.accept("media" if "media" in offered else None)
         wire, dialect = SocketWire(websocket), company.dialect()
         self._strangers += 1
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import deque
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +15,7 @@ from tests.fakes.exotel import FakeExotel
 from antiphon.channels.base import CallFacts
 from antiphon.channels.phone.exotel import Exotel, ExotelDialect, ExotelOptions
 from antiphon.channels.phone.extras import AdmitsBySecret
+from antiphon.channels.phone.mouth import Mouth
 from antiphon.channels.phone.vendor import (
     BadMessage,
     DialOrder,
@@ -71,7 +73,7 @@ def test_messages_in() -> None:
 def test_messages_out() -> None:
     dialect = ExotelDialect(8000)
     dialect.read(START)
-    assert (dialect.encoding, dialect.rate_hz, dialect.chunk_ms) == ("l16", 8000, 100)
+    assert (dialect.encoding, dialect.rate_hz, dialect.least_ms) == ("l16", 8000, 100)
     assert json.loads(dialect.sound(b"\x01\x00")) == {
         "event": "media",
         "stream_sid": "MZ1",
@@ -79,6 +81,21 @@ def test_messages_out() -> None:
     }
     assert dialect.mark("a3") == '{"event":"mark","stream_sid":"MZ1","mark":{"name":"a3"}}'
     assert dialect.clear() == '{"event":"clear","stream_sid":"MZ1"}'
+
+
+def test_messages_carry_100_ms() -> None:
+    mouth, dialect = Mouth(8000), ExotelDialect(8000)
+    frames = deque([b"\x01\x00" * 160] * 27)
+    sizes: list[int] = []
+
+    def send(message: str | bytes) -> None:
+        value = json.loads(message)
+        if value["event"] == "media":
+            sizes.append(len(base64.b64decode(value["media"]["payload"])))
+
+    for tick in range(60):
+        mouth.speak(lambda: frames.popleft() if frames else None, dialect, send, tick * 0.02)
+    assert sizes == [3200, 1600, 1600, 1600, 640]
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ class ExotelDialect:
     """PCM both ways, s16 little-endian as base64. Messages should carry 100 ms or more."""
 
     encoding: Encoding = "l16"
-    chunk_ms: ClassVar[int] = 100
+    least_ms: ClassVar[int] = 100
 
     def __init__(self, rate_hz: int) -> None:
         self.rate_hz = rate_hz

@@ -1,4 +1,8 @@
-"""What some telephone companies need besides `Vendor`; ask with `isinstance`."""
+"""What some telephone companies need besides `Vendor`; ask with `isinstance`.
+
+A `Dialect` may besides have `most_ms` and `least_ms`: how much sound a message may carry at most
+(Vonage: 20 ms and no more), and should carry at least, but at the end of a run (Exotel: 100 ms).
+"""
 
 from __future__ import annotations
 

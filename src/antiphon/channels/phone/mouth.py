@@ -42,8 +42,9 @@ class Mouth:
         self, read: Callable[[], bytes | None], dialect: Dialect, send: Send, now_s: float
     ) -> None:
         """Send as much of what `read` gives as there is room for ahead of its time."""
-        room_s = self._lead_s - self.clock.ahead_s(now_s)
-        if room_s < MESSAGE_S - _EARLY_S:
+        least_s = getattr(dialect, "least_ms", 0) / 1000
+        room_s = max(self._lead_s, 2 * least_s) - self.clock.ahead_s(now_s)
+        if room_s < max(MESSAGE_S, least_s) - _EARLY_S:
             return
         frames = int((room_s + _EARLY_S) / FRAME_S)
         tones: list[bytes] = []
@@ -77,7 +78,9 @@ class Mouth:
     def _send(
         self, frames: list[bytes], dialect: Dialect, send: Send, now_s: float, *, counted: bool
     ) -> None:
-        pcm = b"".join(frames)
-        payload = pcm if dialect.encoding == "l16" else g711.encode(pcm, dialect.encoding)
-        send(dialect.sound(payload))
+        most = getattr(dialect, "most_ms", 0) // FRAME_MS or len(frames)
+        for at in range(0, len(frames), most):
+            pcm = b"".join(frames[at : at + most])
+            payload = pcm if dialect.encoding == "l16" else g711.encode(pcm, dialect.encoding)
+            send(dialect.sound(payload))
         self.clock.sent(len(frames), now_s, counted=counted)

@@ -97,7 +97,7 @@ class VonageDialect:
     """Text messages are events, binary ones are sound: s16 little-endian, 20 ms in each."""
 
     encoding: Encoding = "l16"
-    chunk_ms: ClassVar[int] = 20
+    most_ms: ClassVar[int] = 20
 
     def __init__(self, rate_hz: int) -> None:
         self.rate_hz = rate_hz
