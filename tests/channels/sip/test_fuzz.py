@@ -22,7 +22,8 @@ SOURCE = Flow("udp", "192.0.2.9", 5070)
 NASTY = (
     *(b"\r\n", b"\r\n\r\n", b"\x00", b"\xff\xfe", b'"', b"<", b">", b";", b",", b":", b"@", b"="),
     *(b" ", b"-1", b"0", b"4294967296", b"9" * 40, b"%00", b"[", b"]", b"[::1]", b"SIP/2.0"),
-    *(b"z9hG4bK", b"sip:", b";tag=", b";rport", b"a" * 600, "é€😀".encode(), b"\xc3", b"Content-Length: 7\r\n"),
+    b"z9hG4bK",
+    *(b"sip:", b";tag=", b";rport", b"a" * 600, "é€😀".encode(), b"\xc3", b"Content-Length: 7\r\n"),
     *(b"m=audio 1 RTP/AVP 0\r\n", b"a=rtpmap:0 PCMU/8000\r\n", b"Require: x\r\n", b"*", b"\t"),
     *(b"Session-Expires: 90;refresher=uac\r\n", b"Route: <sip:x>\r\n", b"Via: SIP/2.0/UDP h\r\n"),
 )  # fmt: skip

@@ -58,6 +58,12 @@ class SipConfig(Group):
         default={}, description="Which agent answers which user part of a called address."
     )
     codecs: tuple[Literal["opus", "PCMU", "PCMA"], ...] = ("opus", "PCMU", "PCMA")
+    digests: tuple[Literal["MD5", "SHA-256"], ...] = Field(
+        default=("MD5",),
+        min_length=1,
+        description="How accounts prove their password, best first. Many telephones know MD5 only, "
+        "and some give up when they are offered another one beside it.",
+    )
     calls_per_second: int = Field(
         default=50, ge=1, le=10_000, description="New calls in a second; more are sent away."
     )

@@ -120,22 +120,30 @@ class Doorkeeper:
         realm: what the challenge names.
         passwords: by user.
         secret: signs the nonces; at least 16 random bytes.
+        algorithms: what is offered, best first; nothing else is taken.
     """
 
-    def __init__(self, realm: str, passwords: Mapping[str, str], secret: bytes) -> None:
+    def __init__(
+        self,
+        realm: str,
+        passwords: Mapping[str, str],
+        secret: bytes,
+        algorithms: Sequence[str] = ("SHA-256", "MD5"),
+    ) -> None:
         self._realm, self._passwords, self._secret = realm, passwords, secret
+        self._algorithms = algorithms
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._made = 0
 
     def challenges(self, now_s: float, *, stale: bool = False) -> list[str]:
-        """The values of `WWW-Authenticate`, the better algorithm first."""
+        """The values of `WWW-Authenticate`."""
         # Two who are challenged in the same second must not share a nonce and its count.
         self._made += 1
         nonce = self._nonce(f"{int(now_s):x}-{self._made:x}")
         again = ", stale=true" if stale else ""
         return [
             f'Digest realm="{self._realm}", nonce="{nonce}", qop="auth", algorithm={name}{again}'
-            for name in ("SHA-256", "MD5")
+            for name in self._algorithms
         ]
 
     def judge(self, values: Iterable[str], method: str, now_s: float) -> tuple[Verdict, str]:
@@ -149,6 +157,8 @@ class Doorkeeper:
             # Somebody who is not known costs as much time as somebody who is.
             password = self._passwords.get(user, "")
             if params.get("qop", "").lower() != "auth" or not params.get("cnonce"):
+                return "wrong", ""
+            if params.get("algorithm", "MD5").upper() not in self._algorithms:
                 return "wrong", ""
             expected = compute(params, method, params.get("uri", ""), user, password)
             given = params.get("response", "").lower()

@@ -51,7 +51,7 @@ class Entrance:
             raise UserFacingError(f"sip.peers: {error}") from None
         self._accounts: dict[str, AccountConfig] = {one.user: one for one in config.accounts}
         passwords = {one.user: one.password.value for one in config.accounts}
-        self._doorkeeper = Doorkeeper(REALM, passwords, secrets.token_bytes(32))
+        self._doorkeeper = Doorkeeper(REALM, passwords, secrets.token_bytes(32), config.digests)
         self._failures = Failures(clock)
         self._calls = Bucket(config.calls_per_second, clock)
         self.registrar = Registrar(clock)

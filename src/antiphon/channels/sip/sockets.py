@@ -21,6 +21,7 @@ SILENT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 MOST_UNSENT = 256 * 1024
 MOST_WAITING = 64
+FREE_PORT_TRIES = 16
 Take = Callable[[bytes, Flow], None]
 
 
@@ -42,19 +43,28 @@ class Sockets:
         Raises:
             OSError: the port is taken, or the host no address of this machine.
         """
+        for left in range(FREE_PORT_TRIES if port == 0 else 1, 0, -1):
+            try:
+                await self._listen(host, port, tcp)
+                return
+            except OSError:
+                if self._udp is not None:
+                    self._udp.close()
+                    self._udp = None
+                if left == 1:
+                    raise
+
+    async def _listen(self, host: str, port: int, tcp: bool) -> None:
         loop = asyncio.get_running_loop()
         self._udp, _ = await loop.create_datagram_endpoint(
             lambda: _Datagrams(self._take), local_addr=(host, port)
         )
         self.port = self._udp.get_extra_info("sockname")[1]
         if tcp:
-            try:
-                self._server = await loop.create_server(
-                    lambda: _Connection(self), host, self.port, backlog=256
-                )
-            except OSError:
-                self._udp.close()
-                raise
+            # A port that is free for UDP may be taken for TCP.
+            self._server = await loop.create_server(
+                lambda: _Connection(self), host, self.port, backlog=256
+            )
 
     def send(self, data: bytes, flow: Flow) -> None:
         """Never fails: what cannot be sent is repeated or given up by its transaction."""
