@@ -64,27 +64,29 @@ class Caller(asyncio.Protocol):
             NotConnected: it did not come about.
         """
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                tls = ssl.create_default_context() if self._uri.secure else None
-                await self._loop.create_connection(
-                    lambda: self, self._uri.host, self._uri.port, ssl=tls
-                )
-                await self._open
-        except TimeoutError:
-            self._drop()
-            raise NotConnected(f"{self._url}: no answer in {CONNECT_TIMEOUT_S:.0f} s") from None
-        except OSError as error:
-            raise NotConnected(f"{self._url}: cannot connect ({error})") from None
-        self._begun_s = self._due_s = self._loop.time()
-        self._write(self._call.open())
-        self._tick()
-        try:
+            await self._connect()
+            self._begun_s = self._due_s = self._loop.time()
+            self._write(self._call.open())
+            self._tick()
             # No deadline: the plan of the call has one, and the connection may end before.
-            await asyncio.shield(self._gone)
+            await self._gone
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+            self._open.cancel()
             self._drop()
+
+    async def _connect(self) -> None:
+        tls = ssl.create_default_context() if self._uri.secure else None
+        host, port = self._uri.host, self._uri.port
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await self._loop.create_connection(lambda: self, host, port, ssl=tls)
+                await self._open
+        except TimeoutError:
+            raise NotConnected(f"{self._url}: no answer in {CONNECT_TIMEOUT_S:.0f} s") from None
+        except OSError as error:
+            raise NotConnected(f"{self._url}: cannot connect ({error})") from None
 
     # ---- the clock -------------------------------------------------------------------------
 
@@ -146,6 +148,8 @@ class Caller(asyncio.Protocol):
 
     def _take(self) -> None:
         for event in self._wire.events_received():
+            if self._open.cancelled():
+                return
             if not self._open.done():
                 self._opened(event)
                 continue
