@@ -264,7 +264,7 @@ class Leg:
         assert self.audio.agreed is not None
         if first:
             self.user.on_up(self.audio.agreed)
-        else:
+        elif self.offer is None:
             self.user.on_changed(self.audio.agreed)
 
     def _bye(self, transaction: ServerTransaction) -> None:

@@ -377,7 +377,12 @@ def stamped(request: Request, flow: Flow) -> Request:
         via = via.with_param("rport", str(flow.port))
     vias = [str(via), *request.all("via")[1:]]
     others = tuple(pair for pair in request.headers if pair[0] != "via")
-    return replace(request, headers=(*(("via", one) for one in vias), *others))
+    made = replace(request, headers=(*(("via", one) for one in vias), *others))
+    # What was read of the request need not be read again: each message of a flood costs this.
+    for name in ("call_id", "cseq", "from_", "to"):
+        made.__dict__[name] = getattr(request, name)
+    made.__dict__["via"] = via
+    return made
 
 
 def _follow_up(invite: Request, method: str, to: str) -> Request:

@@ -120,6 +120,9 @@ def split_list(text: str, mark: str = ",") -> Iterator[str]:
     Raises:
         AddressError: a quote or bracket is not closed.
     """
+    if '"' not in text and "<" not in text and ">" not in text:
+        yield from (part.strip() for part in text.split(mark))
+        return
     start, quoted, angle, escaped = 0, False, False, False
     for at, char in enumerate(text):
         if escaped:
