@@ -4,208 +4,56 @@ read, the stream connected as the document says, and sound, keys, marks and a fl
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree
 
 import httpx
-import jwt
 import pytest
-import uvicorn
-from tests.fakes.plivo import AUTH_ID
-from tests.fakes.telnyx import TelnyxSigner
-from tests.fakes.vonage import APPLICATION
-from tests.support.fake_line import LineHost, LineSession
-from websockets.asyncio.client import ClientConnection, connect
+from tests.fakes.plivo import FakePlivo
+from tests.fakes.telnyx import FakeTelnyx
+from tests.fakes.vonage import FakeVonage, make_key
+from tests.support.company_rig import (
+    CALLED,
+    CALLER,
+    PASSWORD,
+    PLIVO_CALL,
+    PUBLIC,
+    SIGNER,
+    Far,
+    Message,
+    begun,
+    event,
+    json_far,
+    plivo_asks,
+    plivo_far,
+    received,
+    running,
+    talk,
+    telnyx_asks,
+    telnyx_far,
+    until,
+    vonage_asks,
+    vonage_far,
+)
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from antiphon.channels.phone.asterisk import Asterisk, AsteriskOptions
-from antiphon.channels.phone.exotel import Exotel, ExotelOptions
-from antiphon.channels.phone.plivo import Plivo, PlivoOptions, plain, sign
-from antiphon.channels.phone.telnyx import Telnyx, TelnyxOptions
-from antiphon.channels.phone.vonage import Vonage, VonageOptions
-from antiphon.observe.metrics import Metrics
-from antiphon.phone.config import PhoneConfig
-from antiphon.phone.vendors import Company
-from antiphon.providers.secret import Secret
-from antiphon.server.app import create_app
-from antiphon.server.phone_service import PhoneService
-from antiphon.server.run import http_config, listen
-from antiphon.server.settings import ServerSettings
-
-PUBLIC = "https://voice.example.com"
-SECRET = "a signature secret that is long enough for HS256"
-SIGNER = TelnyxSigner()
-CALLER, CALLED = "+15550001", "+15550002"
-PASSWORD = "Basic " + base64.b64encode(b"antiphon:word").decode()
-
-Message = str | bytes
-
-
-def companies() -> dict[str, Company]:
-    telnyx = TelnyxOptions(api_key=Secret("key"), public_key=SIGNER.public_key, account_sid="acc-1")
-    vonage = VonageOptions(signature_secret=Secret(SECRET), application_id=APPLICATION)
-    plivo = PlivoOptions(auth_id=AUTH_ID, auth_token=Secret("token"))
-    exotel = ExotelOptions(secret=Secret("word"))
-    asterisk = AsteriskOptions(secret=Secret("word"), numbers={CALLED: "Clinic"})
-    return {
-        "telnyx": Company(Telnyx(telnyx, PUBLIC), telnyx),
-        "vonage": Company(Vonage(vonage, PUBLIC), vonage),
-        "plivo": Company(Plivo(plivo, PUBLIC), plivo),
-        "exotel": Company(Exotel(exotel, PUBLIC), exotel),
-        "asterisk": Company(Asterisk(asterisk, PUBLIC), asterisk),
-    }
-
-
-@dataclass
-class Rig:
-    host: LineHost
-    client: httpx.AsyncClient
-    port: int
-
-    async def ask(
-        self, method: str, path: str, body: bytes = b"", **headers: str
-    ) -> httpx.Response:
-        return await self.client.request(
-            method, path, content=body, headers={"Host": "voice.example.com", **headers}
-        )
-
-    def open(self, url: str, **options: Any) -> connect:
-        place = urlsplit(url)
-        local = f"ws://voice.example.com{place.path}" + (f"?{place.query}" if place.query else "")
-        return connect(local, host="127.0.0.1", port=self.port, proxy=None, **options)
-
-
-@asynccontextmanager
-async def running() -> AsyncIterator[Rig]:
-    host, metrics = LineHost(), Metrics()
-    service = PhoneService(host, PhoneConfig(public_url=PUBLIC), metrics, companies())
-    paths = tuple(f"/{name}/" for name in service.companies)
-    settings = ServerSettings(port=0, public_url=PUBLIC, public_paths=paths)
-    listener = listen(settings)
-    server = uvicorn.Server(http_config(create_app(host, settings, metrics, service)))
-    server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
-    task = asyncio.create_task(server.serve([listener]))
-    while not server.started:  # noqa: ASYNC110 - there is no event for it
-        await asyncio.sleep(0.005)
-    port = listener.getsockname()[1]
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-        try:
-            yield Rig(host, client, port)
-        finally:
-            server.should_exit = True
-            async with asyncio.timeout(10):
-                await task
-            listener.close()
-
-
-async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
-        while not true():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.005)
-
-
-async def received(socket: ClientConnection, wanted: Callable[[Message], Any]) -> Any:
-    async with asyncio.timeout(5):
-        while True:
-            if (found := wanted(await socket.recv())) is not None:
-                return found
-
-
-def event(message: Message, key: str, name: str) -> dict[str, Any] | None:
-    if isinstance(message, bytes):
-        return None
-    value: dict[str, Any] = json.loads(message)
-    return value if value.get(key) == name else None
-
-
-@dataclass
-class Far:
-    """The company's end of a stream: what it writes, and how it reads what we write."""
-
-    start: Message
-    media: Message
-    digit: Message
-    sound: Callable[[Message], bytes | None]
-    marked: Callable[[Message], Message | None]
-    cleared: Callable[[Message], Any]
-
-
-async def talk(socket: ClientConnection, session: LineSession, far: Far) -> None:
-    """The caller is heard, presses a key, hears the agent, and interrupts."""
-    for _ in range(3):
-        await socket.send(far.media)
-    await until(lambda: session.audio)
-    await socket.send(far.digit)
-    await until(lambda: session.keys == ["5"])
-    session.say(5)
-    rate = session.output_rate_hz
-    sound = await received(socket, far.sound)
-    assert len(sound) >= rate // 50, "at least 20 ms of it"
-    await socket.send(await received(socket, far.marked))
-    await until(lambda: session.heard and session.heard[-1] > 0)
-    session.say(50)
-    await received(socket, far.sound)
-    session.frames.clear()
-    session.line.clear()
-    assert await received(socket, far.cleared)
-
-
-async def begun(rig: Rig, socket: ClientConnection, far: Far) -> LineSession:
-    await socket.send(far.start)
-    await until(lambda: rig.host.sessions)
-    return rig.host.sessions[-1]
-
-
-def json_far(start: dict[str, Any], payload: bytes, stream: dict[str, str]) -> Far:
-    """Telnyx's and Exotel's, which differ from Twilio's in names only."""
-    encoded = base64.b64encode(payload).decode()
-
-    def sound(message: Message) -> bytes | None:
-        value = event(message, "event", "media")
-        return base64.b64decode(value["media"]["payload"]) if value else None
-
-    def marked(message: Message) -> Message | None:
-        value = event(message, "event", "mark")
-        return json.dumps({**value, **stream}) if value else None
-
-    return Far(
-        json.dumps({"event": "start", **stream, "start": start}),
-        json.dumps({"event": "media", **stream, "media": {"payload": encoded}}),
-        json.dumps({"event": "dtmf", **stream, "dtmf": {"digit": "5"}}),
-        *(sound, marked),
-        lambda message: event(message, "event", "clear"),
-    )
+from antiphon.channels.base import TransferTarget
 
 
 async def test_telnyx() -> None:
     async with running() as rig:
-        body = urlencode({"CallSid": "v3:1", "From": CALLER, "To": CALLED}).encode()
-        form = {"Content-Type": "application/x-www-form-urlencoded"}
-        headers = {**form, **SIGNER.headers(body, int(time.time()))}
-        answer = await rig.ask("POST", "/telnyx/voice", body, **headers)
-        again = await rig.ask("POST", "/telnyx/voice", body, **headers)
-        assert (answer.status_code, again.status_code) == (200, 403)
-        stream = ElementTree.fromstring(answer.text).find("Connect/Stream")
-        assert stream is not None
-        token = stream[0].attrib["value"]
-        start = {"call_control_id": "v3:1", "custom_parameters": {"token": token}}
-        far = json_far(start, b"\xff" * 160, {"stream_id": "s"})
-        async with rig.open(stream.attrib["url"]) as socket:
+        document = await telnyx_asks(rig, "/telnyx/voice", From=CALLER, To=CALLED)
+        far, url = telnyx_far(document)
+        async with rig.open(url) as socket:
             session = await begun(rig, socket, far)
             assert session.line.facts.caller == CALLER
             assert session.line.facts.called == CALLED
             await talk(socket, session, far)
         await until(session.closed.is_set)
-        async with rig.open(stream.attrib["url"]) as socket:
+        async with rig.open(url) as socket:
             await socket.send(far.start)
             with pytest.raises(ConnectionClosed) as caught:
                 await received(socket, lambda message: None)
@@ -213,44 +61,31 @@ async def test_telnyx() -> None:
             assert caught.value.rcvd.code == 1008, "a token is good for one stream"
 
 
+async def test_forged_and_replayed() -> None:
+    async with running() as rig:
+        body = b"CallSid=v3%3A1"
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        headers = {**form, **SIGNER.headers(body, int(time.time()))}
+        for wanted in (200, 403):
+            answer = await rig.ask("POST", "/telnyx/voice", body, **headers)
+            assert answer.status_code == wanted
+        for name in ("telnyx", "vonage", "plivo", "exotel", "asterisk"):
+            for path in ("voice", "status", "transfer/call_1", "answered/call_1"):
+                refused = await rig.ask("POST", f"/{name}/{path}", body, **form)
+                assert refused.status_code == 403, (name, path)
+        answer = await rig.ask("POST", "/asterisk/voice?secret=word", b"")
+        assert answer.status_code == 400
+
+
 async def test_vonage() -> None:
     async with running() as rig:
-        body = json.dumps({"from": CALLER[1:], "to": CALLED[1:], "uuid": "u-1"}).encode()
-        claims = {
-            "iat": int(time.time()),
-            "jti": "1",
-            "application_id": APPLICATION,
-            "payload_hash": hashlib.sha256(body).hexdigest(),
-        }
-        bearer = f"Bearer {jwt.encode(claims, SECRET, 'HS256')}"
-        headers = {"Content-Type": "application/json", "Authorization": bearer}
-        answer = await rig.ask("POST", "/vonage/voice", body, **headers)
-        assert answer.status_code == 200, answer.text
-        (endpoint,) = answer.json()[0]["endpoint"]
-        said = {"event": "websocket:connected", "content-type": endpoint["content-type"]}
-
-        def sound(message: Message) -> bytes | None:
-            if not isinstance(message, bytes):
-                return None
-            assert len(message) == 640, "Vonage plays messages of 20 ms and no others"
-            return message
-
-        def marked(message: Message) -> Message | None:
-            value = event(message, "action", "notify")
-            back = {"event": "websocket:notify", "payload": value["payload"]} if value else None
-            return json.dumps(back) if back else None
-
-        far = Far(
-            json.dumps({**said, **endpoint["headers"]}),
-            b"\x00\x01" * 320,
-            '{"event":"websocket:dtmf","digit":"5","duration":260}',
-            *(sound, marked),
-            lambda message: event(message, "action", "clear"),
+        far, url = vonage_far(
+            await vonage_asks(rig, "/vonage/voice", **{"from": CALLER[1:], "to": CALLED[1:]})
         )
         wrong = {"Authorization": "Bearer e30.e30.e30"}
         with pytest.raises(InvalidStatus):
-            await rig.open(endpoint["uri"], additional_headers=wrong)
-        async with rig.open(endpoint["uri"]) as socket:
+            await rig.open(url, additional_headers=wrong)
+        async with rig.open(url) as socket:
             session = await begun(rig, socket, far)
             assert session.output_rate_hz == 16_000
             assert session.line.facts.caller == CALLER
@@ -261,40 +96,9 @@ async def test_vonage() -> None:
 
 async def test_plivo() -> None:
     async with running() as rig:
-        form = {"CallUUID": "c-1", "From": CALLER[1:], "To": CALLED[1:], "Direction": "inbound"}
-        url = f"{PUBLIC}/plivo/voice"
-        headers = {
-            "Content-Type": "application/x-www-form-urlencoded",
-            "X-Plivo-Signature-V3": sign("token", "POST", url, tuple(form.items()), "n-1"),
-            "X-Plivo-Signature-V3-Nonce": "n-1",
-        }
-        answer = await rig.ask("POST", "/plivo/voice", urlencode(form).encode(), **headers)
-        assert answer.status_code == 200, answer.text
-        stream = ElementTree.fromstring(answer.text)[0]
-        token = stream.attrib["extraHeaders"]
-        assert len(token) <= 512
-        start = {"callId": "c-1", "streamId": "s-1", "mediaFormat": {"encoding": "audio/x-mulaw"}}
-        extra = f"{{X-PH-{token.replace('=', ': ')}}}"
-        assert "." in plain(token)
-        media = {"track": "inbound", "payload": base64.b64encode(b"\xff" * 160).decode()}
-
-        def sound(message: Message) -> bytes | None:
-            value = event(message, "event", "playAudio")
-            return base64.b64decode(value["media"]["payload"]) if value else None
-
-        def marked(message: Message) -> Message | None:
-            value = event(message, "event", "checkpoint")
-            back = {"event": "playedStream", "name": value["name"]} if value else None
-            return json.dumps(back) if back else None
-
-        far = Far(
-            json.dumps({"event": "start", "start": start, "extra_headers": extra}),
-            json.dumps({"event": "media", "streamId": "s-1", "media": media}),
-            json.dumps({"event": "dtmf", "dtmf": {"digit": "5"}}),
-            *(sound, marked),
-            lambda message: event(message, "event", "clearAudio"),
-        )
-        async with rig.open(str(stream.text)) as socket:
+        answer = await plivo_asks(rig, "/plivo/voice", PLIVO_CALL)
+        far, url = plivo_far(answer)
+        async with rig.open(url) as socket:
             session = await begun(rig, socket, far)
             assert session.line.facts.caller == CALLER
             await talk(socket, session, far)
@@ -380,4 +184,110 @@ async def test_asterisk() -> None:
             assert socket.subprotocol == "media"
             assert (session.agent, session.line.facts.caller) == ("Clinic", CALLER)
             await talk(socket, session, far)
+        await until(session.closed.is_set)
+
+
+# ---- passing a caller on -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_plivo_passes_a_caller_on(taken: bool) -> None:
+    async with FakePlivo() as fake, running(fake.http_url) as rig:
+        fake.calls.add("c-1")
+        far, url = plivo_far(await plivo_asks(rig, "/plivo/voice", PLIVO_CALL))
+        socket = await rig.open(url)
+        session = await begun(rig, socket, far)
+        target = TransferTarget("desk", "+15550009", message="Anna calls about a tooth.")
+        passing = asyncio.create_task(session.line.transfer(target))
+        await until(lambda: fake.bodies)
+        result_url = fake.bodies[-1]["aleg_url"]
+        await socket.close()
+        call = {"CallUUID": "c-1", "CallStatus": "in-progress"}
+        dial = ElementTree.fromstring(await plivo_asks(rig, result_url, call))[0]
+        assert dial.findtext("Number") == "15550009"
+        said = await plivo_asks(rig, dial.attrib["confirmSound"], call)
+        assert ElementTree.fromstring(said)[0].text == target.message
+        told = dial.attrib["callbackUrl"]
+        await plivo_asks(rig, told, {**call, "DialAction": "answer"})
+        assert not passing.done(), "whoever answers has not confirmed yet"
+        if taken:
+            await plivo_asks(rig, told, {**call, "DialAction": "connected"})
+            assert (await passing).outcome == "connected"
+            await plivo_asks(rig, result_url, {**call, "DialStatus": "completed"})
+            session.hang_up("the caller has the person")
+        else:
+            await plivo_asks(rig, told, {**call, "DialAction": "hangup"})
+            document = await plivo_asks(rig, result_url, {**call, "DialStatus": "no-answer"})
+            far, url = plivo_far(document)
+            async with rig.open(url) as again:
+                await again.send(far.start)
+                assert (await passing).outcome == "no_answer"
+                session.say(5)
+                await received(again, far.sound)
+        await until(session.closed.is_set)
+        assert len(rig.host.sessions) == 1
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_telnyx_passes_a_caller_on(taken: bool) -> None:
+    async with FakeTelnyx() as fake, running(fake.http_url) as rig:
+        fake.calls["v3:1"] = {}
+        document = await telnyx_asks(rig, "/telnyx/voice", From=CALLER, To=CALLED)
+        far, url = telnyx_far(document)
+        socket = await rig.open(url)
+        session = await begun(rig, socket, far)
+        target = TransferTarget("desk", "+15550009", message="Anna calls about a tooth.")
+        passing = asyncio.create_task(session.line.transfer(target))
+        await until(lambda: fake.bodies)
+        dial = ElementTree.fromstring(fake.bodies[-1]["Texml"])[0]
+        await socket.close()
+        gather = ElementTree.fromstring(await telnyx_asks(rig, dial[0].attrib["url"]))[0]
+        assert gather.findtext("Say") == target.message
+        accept = gather.attrib["action"]
+        if taken:
+            assert "Hangup" not in await telnyx_asks(rig, accept, Digits="1")
+            assert (await passing).outcome == "connected"
+            session.hang_up("the caller has the person")
+        else:
+            assert "Hangup" in await telnyx_asks(rig, accept, Digits="")
+            assert not passing.done()
+            action = dial.attrib["action"]
+            far, url = telnyx_far(await telnyx_asks(rig, action, DialCallStatus="no-answer"))
+            async with rig.open(url) as again:
+                await again.send(far.start)
+                assert (await passing).outcome == "no_answer"
+                session.say(5)
+                await received(again, far.sound)
+        await until(session.closed.is_set)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_vonage_passes_a_caller_on(taken: bool) -> None:
+    private, public = make_key()
+    async with FakeVonage(public) as fake, running(fake.http_url, private) as rig:
+        fake.calls.add("u-1")
+        ncco = await vonage_asks(rig, "/vonage/voice", **{"from": "1", "to": "2"})
+        far, url = vonage_far(ncco)
+        socket = await rig.open(url)
+        session = await begun(rig, socket, far)
+        warm = await session.line.transfer(TransferTarget("desk", "+15550009", message="Hi."))
+        assert warm.outcome == "failed"
+        passing = asyncio.create_task(session.line.transfer(TransferTarget("desk", "+15550009")))
+        await until(lambda: fake.bodies)
+        (result_url,) = fake.bodies[-1]["destination"]["ncco"][0]["eventUrl"]
+        await socket.close()
+        assert await vonage_asks(rig, result_url, status="ringing") == ""
+        assert not passing.done()
+        if taken:
+            assert await vonage_asks(rig, result_url, status="answered") == ""
+            assert (await passing).outcome == "connected"
+            assert json.loads(await vonage_asks(rig, result_url, status="completed")) == []
+            session.hang_up("the caller has the person")
+        else:
+            far, url = vonage_far(await vonage_asks(rig, result_url, status="timeout"))
+            async with rig.open(url) as again:
+                await again.send(far.start)
+                assert (await passing).outcome == "no_answer"
+                session.say(5)
+                await received(again, far.sound)
         await until(session.closed.is_set)
