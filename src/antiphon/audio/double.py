@@ -20,6 +20,7 @@ def _taps() -> np.ndarray:
 
 
 _TAPS = _taps()
+_LEAST, _MOST = np.float32(-32768), np.float32(32767)
 
 
 class Doubler:
@@ -38,10 +39,13 @@ class Doubler:
             return b""
         samples = np.concatenate((self._past, np.frombuffer(pcm, np.int16)), dtype=np.float32)
         count = len(samples) - len(self._past)
-        between = np.convolve(samples, _TAPS, "valid")
+        # The taps are symmetric: correlating is convolving, without a detour.
+        between = np.correlate(samples, _TAPS, "valid")
         out = np.empty(2 * count, dtype=np.int16)
         out[0::2] = samples[HALF_TAPS - 1 : HALF_TAPS - 1 + count]
         np.rint(between, out=between)
-        out[1::2] = np.clip(between, -32768, 32767, out=between)
+        # np.clip costs more than the filter.
+        np.minimum(np.maximum(between, _LEAST, out=between), _MOST, out=between)
+        out[1::2] = between
         self._past = samples[count:]
         return out.tobytes()
