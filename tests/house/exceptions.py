@@ -18,6 +18,12 @@ WIDE_CONSTRUCTORS: dict[str, int] = {}
 SPAWNS: dict[str, str] = {
     "bench/ask.py:understand": "reads text beside pushing sound, as a call does",
     "bench/providers.py:Chain.measure": "turns at the same time; a TaskGroup of the benchmark",
+    "channels/sip/endpoint.py:SipEndpoint.start": "one per trunk: keeps it registered",
+    "channels/sip/endpoint.py:SipEndpoint.invited": "a call that comes by a datagram, to its end",
+    "channels/sip/endpoint.py:SipEndpoint.keep": "a call of ours, from its answer to its end",
+    "channels/sip/sockets.py:Sockets.send": "connects by TCP for who sends without waiting",
+    "channels/sip/transfer.py:Transferring._ask": "tells a person, and waits for a key meanwhile",
+    "phone/sip_line.py:SipLine.dial": "a call that rings and talks while the dialer goes on",
     "channels/text.py:TextCall.run": "reads a socket beside writing it; a TaskGroup of the call",
     "channels/webrtc.py:WebRtcCall.run": "reads the track beside watching the line; a TaskGroup",
     "channels/webrtc.py:WebRtcChannel._negotiate": "the call outlives the HTTP request it came by",
@@ -56,6 +62,9 @@ SPAWNS: dict[str, str] = {
 BROAD_EXCEPT: dict[str, str] = {
     "agent/tool.py:_in_thread.work": "outermost frame of a thread that runs a user's function",
     "agent/tool.py:run_tool": "runs a user's function; the model is told its error",
+    "channels/sip/endpoint.py:SipEndpoint._serve": "outermost frame of a call; other calls go on",
+    "channels/sip/station.py:Station._received": "outermost frame of a message; others go on",
+    "channels/sip/station.py:Station._tick": "outermost frame of a timer; others go on",
     "channels/webrtc.py:WebRtcCall._read_frame": "outermost frame of ours in aiortc's sender",
     "channels/webrtc.py:WebRtcCall.run": "outermost frame of a call; other calls go on",
     "phone/campaign.py:Campaigns.run": "outermost frame of all campaigns; a full disk holds them",
