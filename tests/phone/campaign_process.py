@@ -19,7 +19,7 @@ from pathlib import Path
 from antiphon.channels.phone.vendor import LineStatus, Status
 from antiphon.phone import campaign as campaign_module
 from antiphon.phone.campaign import Campaigns
-from antiphon.phone.campaign_store import Campaign, Row
+from antiphon.phone.campaign_store import Campaign, NewRow
 from antiphon.phone.campaign_thread import StoreThread
 from antiphon.phone.config import OutboundConfig
 from antiphon.phone.dialer import Dialer
@@ -72,7 +72,7 @@ async def main(folder: Path, rows: int, seed: str) -> None:
     if await campaigns.shown("camp") is None:
         made = Campaign("camp", "all", "Cafe", 60_000.0, 10, 0, 60.0)
         numbers = [f"+4930{1_000_000 + n}" for n in range(rows)]
-        listed = [Row("camp", n + 2, number, {}) for n, number in enumerate(numbers)]
+        listed: list[NewRow] = [(n + 2, number, "{}") for n, number in enumerate(numbers)]
         await campaigns.add(made, listed, [])
     running = asyncio.create_task(campaigns.run())
     state = ""

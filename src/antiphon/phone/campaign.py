@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from antiphon.errors import CapacityError, ProviderError, UserFacingError
-from antiphon.phone.campaign_store import Campaign, CampaignState, Result, Row, Store
+from antiphon.phone.campaign_store import (
+    Campaign,
+    CampaignState,
+    NewRow,
+    Result,
+    Row,
+    Store,
+)
 from antiphon.phone.campaign_thread import StoreThread
 from antiphon.phone.dialer import Dialer
 from antiphon.phone.dialer_record import Order, Record, Refused, Taken, certainly_not_dialled, iso
@@ -94,10 +101,12 @@ class Campaigns:
 
     # ---- orders ------------------------------------------------------------------------------
 
-    async def add(self, campaign: Campaign, rows: list[Row], duplicates: list[int]) -> None:
-        """A new one, which begins at once. Raises UserFacingError."""
+    async def add(self, campaign: Campaign, rows: list[NewRow], duplicates: list[int]) -> None:
+        """A new one, which begins at once. Takes the rows out of the list: to let go of many at a
+        time would hold up the event loop. Raises UserFacingError."""
         campaign = replace(campaign, made_s=self._now(), duplicates=tuple(duplicates))
-        await self._store.do(lambda store: store.add(campaign, rows))
+        rows.reverse()
+        await self._store.do(lambda store: store.add(campaign, _taken(rows)))
 
     async def set_state(self, campaign_id: str, state: CampaignState) -> bool:
         """See `Store.set_state`."""
@@ -346,6 +355,11 @@ def outcome_of(record: Record, machines_count: bool) -> Result:
         case "failed" if record.certain:
             return Result("failed", reason, by, duration_s)
     return Result("unknown", reason, by, duration_s)
+
+
+def _taken(rows: list[NewRow]) -> Iterator[NewRow]:
+    while rows:
+        yield rows.pop()
 
 
 def _due(campaign_id: str, now_s: float, limit: int, store: Store) -> list[Row]:

@@ -1,6 +1,6 @@
 """The list of a campaign, and its results, as CSV (RFC 4180).
 
-Pure. A list has a line of names at its top; the column `to` has the numbers, each other column is a
+A list has a line of names at its top; the column `to` has the numbers, each other column is a
 variable for the agent's sentences. Separated by commas or, where that line has none, semicolons.
 """
 
@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
+import time
 from collections.abc import Iterable
 from typing import Any
 
 from antiphon.errors import UserFacingError
-from antiphon.phone.campaign_store import Row
+from antiphon.phone.campaign_store import NewRow
 from antiphon.phone.dialer_record import iso
 from antiphon.phone.numbers import BadNumber, normal
 
 MAX_ROWS = 100_000
+BREATH_ROWS, BREATH_S = 50, 0.0002
 MAX_COLUMNS = 50
 MAX_VALUE_CHARS = 1_000
 MAX_ERRORS = 20
@@ -33,8 +36,9 @@ class BadList(UserFacingError):
     """What is wrong with a list, with the numbers of its lines; nobody is called."""
 
 
-def read_list(data: bytes, campaign_id: str) -> tuple[list[Row], list[int]]:
-    """The rows, and the lines (at most a hundred) whose number an earlier line has.
+def read_list(data: bytes) -> tuple[list[NewRow], list[int]]:
+    """The rows, and the lines (at most a hundred) whose number an earlier line has. For a thread:
+    it lets others have the interpreter every few rows.
 
     Raises:
         BadList: it is not such a list. Up to twenty lines are named.
@@ -50,7 +54,7 @@ def read_list(data: bytes, campaign_id: str) -> tuple[list[Row], list[int]]:
         delimiter=";" if ";" in head and "," not in head else ",",
         strict=True,
     )
-    rows: dict[str, Row] = {}
+    rows: dict[str, NewRow] = {}
     duplicates: list[int] = []
     errors: list[str] = []
     try:
@@ -59,15 +63,17 @@ def read_list(data: bytes, campaign_id: str) -> tuple[list[Row], list[int]]:
         for fields in reader:
             if any(fields):
                 try:
-                    row = _row(campaign_id, line, names, fields)
+                    row = _row(line, names, fields)
                 except ValueError as error:
                     errors.append(f"line {line}: {error}")
                 else:
-                    if row.number not in rows:
-                        rows[row.number] = row
+                    if row[1] not in rows:
+                        rows[row[1]] = row
                     elif len(duplicates) < MAX_DUPLICATES:
                         duplicates.append(line)
             line = reader.line_num + 1
+            if line % BREATH_ROWS == 0:
+                time.sleep(BREATH_S)
             if len(errors) >= MAX_ERRORS:
                 break
             if len(rows) > MAX_ROWS:
@@ -95,7 +101,7 @@ def _names(fields: list[str]) -> list[str]:
     return names
 
 
-def _row(campaign_id: str, line: int, names: list[str], fields: list[str]) -> Row:
+def _row(line: int, names: list[str], fields: list[str]) -> NewRow:
     if len(fields) > len(names):
         raise ValueError(f"{len(fields)} fields, but {len(names)} columns")
     values = dict(zip(names, (field.strip() for field in fields), strict=False))
@@ -107,7 +113,7 @@ def _row(campaign_id: str, line: int, names: list[str], fields: list[str]) -> Ro
     except BadNumber as error:
         raise ValueError(str(error)) from None
     variables = {name: values.get(name, "") for name in names if name != "to"}
-    return Row(campaign_id, line, number, variables)
+    return line, number, json.dumps(variables)
 
 
 def results_text(rows: Iterable[tuple[Any, ...]], *, head: bool) -> str:

@@ -33,7 +33,7 @@ from antiphon.phone.dialer_record import (
     Taken,
     certainly_not_dialled,
 )
-from antiphon.phone.numbers import NeverCall
+from antiphon.phone.numbers import DoNotCall, NeverCall, Number
 from antiphon.phone.rules import Counts, Refusal, Rules
 
 MAX_KEPT = 10_000
@@ -97,7 +97,8 @@ class Dialer:
                 somebody may have been called all the same.
         """
         agent = self._agent_named(order.agent)
-        number = self.rules.check_number(order.to, await asyncio.to_thread(self._never.read))
+        # In a thread, because the first number of a country loads what is known of its numbers.
+        number = await asyncio.to_thread(self._check, order.to)
         if isinstance(number, Refusal):
             raise self._refused(number, order, agent, keep=row is None)
         async with self._reserving:
@@ -122,14 +123,8 @@ class Dialer:
         """What the rules that need not know of other calls say of each, now. Blocks: for a
         thread."""
         never, now = self._never.read(), datetime.fromtimestamp(self._now(), UTC)
-        found: list[Refusal | None] = []
-        for text in numbers:
-            number = self.rules.check_number(text, never)
-            if isinstance(number, Refusal):
-                found.append(number)
-            else:
-                found.append(self.rules.check_moment(number, now, Counts()))
-        return found
+        found = [self._alone(text, never, now) for text in numbers]
+        return [one if isinstance(one, Refusal) else None for one in found]
 
     async def hang_up(self, call_id: str) -> Record | None:
         """End a call that goes on. None where there is no such call."""
@@ -183,6 +178,16 @@ class Dialer:
             task.cancel()
 
     # ---- inside ----------------------------------------------------------------------------
+
+    def _check(self, text: str) -> Number | Refusal:
+        return self._alone(text, self._never.read(), datetime.fromtimestamp(self._now(), UTC))
+
+    def _alone(self, text: str, never: DoNotCall, now: datetime) -> Number | Refusal:
+        """The rules that need not know of other calls."""
+        number = self.rules.check_number(text, never)
+        if isinstance(number, Refusal):
+            return number
+        return self.rules.check_moment(number, now, Counts()) or number
 
     def _new(self, to: str, agent: str, variables: Mapping[str, str], state: State) -> Record:
         return Record(f"call_{secrets.token_hex(12)}", to, agent, variables, state, self._now())

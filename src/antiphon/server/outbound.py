@@ -305,7 +305,7 @@ async def _make_campaign(
     campaign_id = f"campaign_{name}"
     if key and (known := await outbound.campaigns.shown(campaign_id)) is not None:
         return known
-    rows, duplicates = await asyncio.to_thread(read_list, data, campaign_id)
+    rows, duplicates = await asyncio.to_thread(read_list, data)
     campaign = Campaign(
         id=campaign_id,
         name=order.name or campaign_id,
