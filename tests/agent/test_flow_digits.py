@@ -157,6 +157,19 @@ def test_a_late_number_is_not_taken() -> None:
     assert line.flow.understood(line.messages) == {}
 
 
+def test_digits_for_something_that_is_not_asked_any_more() -> None:
+    flow = Flow(FlowConfig.model_validate(FLOW))
+    call = ToolCall("x", "collect_digits", '{"name": "account"}')
+    messages = [
+        Message("user", "balance of account 4711"),
+        Message("assistant", "", (call,)),
+        Message("tool", '{"digits": "9999"}', (), "x"),
+    ]
+    assert flow.understood(messages) == {"account": "4711"}
+    messages = [*messages[:1], Message("user", "start over"), *messages[1:]]
+    assert flow.reply(messages)
+
+
 def test_a_number_that_was_not_asked_for_in_the_end() -> None:
     """A reply may be dropped before it is acted on: then no digits come, and it is made again."""
     line = Line()
@@ -251,3 +264,42 @@ def test_places_are_those_of_the_expanded_words(raw: list[str]) -> None:
     found = find_digits(raw, 1, 32, asked=True)
     if found is not None:
         assert 0 <= found.start < found.end <= len(expanded(raw))
+
+
+SAYINGS = st.sampled_from(
+    ["what is my balance", "yes", "no", "1234", "oh four one seven one", "one moment", "cancel",
+     "a person please", "my pin is 9876", "what", "repeat", "start over", "9 8 7 6", "thanks",
+     "balance of account 4711", "hello", "goodbye"]
+)  # fmt: skip
+RESULTS = st.sampled_from(
+    [SECRET, {"digits": "04171"}, {"error": "the caller spoke"}, {"status": "still running"},
+     {"eur": 5}, {"digits": 7}, {}, {"count": 4}, {"digits": "12", "count": "x"}]
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(SAYINGS, RESULTS, st.booleans()), max_size=10))
+def test_whatever_happens_it_answers_and_takes_no_secret_from_words(
+    turns: list[tuple[str, dict[str, Any], bool]],
+) -> None:
+    flow = {**FLOW, "intents": {**FLOW["intents"], "person": PERSON}}
+    line = Line()
+    line.flow = Flow(FlowConfig.model_validate(flow))
+    for said, result, dropped in turns:
+        line.messages.append(Message("user", said))
+        for _ in range(4):
+            reply = line.flow.reply(line.messages)
+            assert reply == line.flow.reply(list(line.messages))
+            assert reply.text or reply.tool_calls
+            assert len({call.tool_call_id for call in reply.tool_calls}) == len(reply.tool_calls)
+            if dropped:
+                break
+            line.messages.append(Message("assistant", reply.text, reply.tool_calls))
+            if not reply.tool_calls:
+                break
+            (call,) = reply.tool_calls
+            if call.name == "balance":
+                known = json.loads(call.arguments)
+                assert known["pin"] == "{{secret.pin}}"
+            line.messages.append(Message("tool", json.dumps(result), (), call.tool_call_id))
+        values = line.flow.understood(line.messages)
+        assert values.get("pin", "{{secret.pin}}") == "{{secret.pin}}"

@@ -270,10 +270,13 @@ class Steps:
         return self._reply(done, self._render(intent.done, said) or self._say.anything_else)
 
     def _on_digits(self, state: State, result: Mapping[str, Any], call_id: str) -> State:
+        slot = self._asked_slot(state)
+        if slot is None or slot.kind != "digits":
+            return state  # asked for before the caller went on to something else
         match result:
-            case {"digits": str(digits), "count": int(count)}:
+            case {"digits": str(digits), "count": int(count)} if slot.secret:
                 value = SlotValue(f"{say_number(count)} digits", digits)
-            case {"digits": str(digits)} if digits.isdecimal():
+            case {"digits": str(digits)} if digits.isdecimal() and not slot.secret:
                 value = SlotValue(say_digits(digits), digits)
             case _:
                 return self._missed_digits(state)
