@@ -83,6 +83,7 @@ def test_the_same_line_again_with_a_seed() -> None:
         ([], "Name either a stream"),
         (["ws://a/", "--voice", "http://a/"], "Name either a stream"),
         (["http://a/"], "begins with ws://"),
+        (["sip:a@127.0.0.1", "--hang-up-after", "60", "--jitter", "5"], "by --loss alone"),
         (["--voice", "ws://a/"], "begins with http"),
         (["ws://a/"], "Name a recording with --audio"),
         (["ws://a/", "--hang-up-after", "60", "--keys", "1x"], "no key 'x'"),

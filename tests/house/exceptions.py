@@ -31,6 +31,8 @@ SPAWNS: dict[str, str] = {
     "bench/phone_client.py:Callers.run": "the callers; a TaskGroup",
     "bench/phone_load.py:_Watch.during": "looks at memory while calls go on",
     "bench/phone_sim.py:make_calls": "the callers; a TaskGroup",
+    "bench/phone_sip.py:make_sip_calls": "the callers; a TaskGroup",
+    "bench/phone_sip.py:make_sip_calls.one": "either side may hang up",
     "providers/failover/breaker.py:Breaker.failed": "probes a broken provider between calls",
     "providers/failover/llm.py:GuardedLlm._hedged": "waits for both brains to let go",
     "providers/failover/llm.py:_first": "two brains are asked at once",

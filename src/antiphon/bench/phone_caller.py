@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol, cast
 
 from antiphon.bench.phone_impair import Impairments, Weather
 from antiphon.bench.phone_playout import Playout
@@ -14,14 +14,15 @@ from antiphon.bench.phone_wire import (
     MAX_BUFFERED_MS,
     Audio,
     ClearWanted,
-    Line,
     MarkWanted,
+    Said,
     Unreadable,
 )
 
 FRAME_MS = 20
 KEY_EVERY_MS = 160
 GIVE_UP_MS = 1000
+SILENT_MS = 240
 LONGEST_LIST = 20
 _MOST_FRAMES = 10
 
@@ -57,11 +58,32 @@ class Measured:
             self.protocol_errors.append(complaint)
 
 
+class Writes(Protocol):
+    """What a caller needs of a line; `phone_wire.Line` is one. One that does not `tells_clear` has
+    interruptions measured to the silence alone."""
+
+    @property
+    def tells_clear(self) -> bool: ...
+    def connected(self) -> str: ...
+    def start(self) -> str: ...
+    def media(self, payload: str, at_ms: int) -> str: ...
+    def lost(self) -> None: ...
+    def dtmf(self, digit: str) -> str: ...
+    def mark(self, name: str) -> str: ...
+    def stop(self) -> str: ...
+
+
+class Reads(Protocol):
+    """And of one that has messages to be read."""
+
+    def read(self, message: str | bytes) -> Said: ...
+
+
 class SimCall:
     """See the module.
 
     Args:
-        line: writes the messages.
+        line: writes the messages, and reads them where any come to `receive`.
         plan: what the caller does.
         impairments: how bad the line is, drawn by `seed` and the number of the call.
         record: keep what both sides heard; `said` and `playout.track`, both mu-law.
@@ -69,7 +91,7 @@ class SimCall:
 
     def __init__(
         self,
-        line: Line,
+        line: Writes,
         plan: Plan,
         impairments: Impairments | None = None,
         *,
@@ -121,19 +143,22 @@ class SimCall:
         if self.over:
             return
         try:
-            said = self._line.read(message)
+            said = cast("Reads", self._line).read(message)
         except Unreadable as error:
             self.measured.broke(str(error))
             return
         match said:
             case Audio(payload):
-                self._hear(payload, now_ms)
+                self.hear(payload, now_ms)
             case MarkWanted(name):
                 self.playout.mark(name, now_ms)
             case ClearWanted():
                 self._clear(now_ms)
 
-    def _hear(self, payload: bytes, now_ms: float) -> None:
+    def hear(self, payload: bytes, now_ms: float) -> None:
+        """Sound of the agent has arrived: mu-law at 8 kHz."""
+        if self.over:
+            return
         sounded = len(self.playout.answers) and self.playout.answers[-1].sound_ms
         new = self.playout.push(payload, now_ms)
         if self.playout.max_buffered_ms > MAX_BUFFERED_MS:
@@ -264,10 +289,22 @@ class SimCall:
         while self._marks and self._marks[0][0] <= now_ms:
             messages.append(self._line.mark(self._marks.popleft()[1]))
             self.measured.marks += 1
-        if self._onset_ms is not None and self._is_past_clearing(now_ms):
-            self._onset_ms = None
-            self.measured.not_cleared += 1
+        if self._onset_ms is not None:
+            self._judge(self._onset_ms, now_ms)
         return messages
+
+    def _judge(self, onset_ms: float, now_ms: float) -> None:
+        """An interruption that no `clear` has come for."""
+        silent_ms = self.playout.silent_ms(now_ms)
+        if not self._line.tells_clear and silent_ms >= SILENT_MS:
+            self.measured.silent_ms.append(max(0.0, now_ms - silent_ms - onset_ms))
+            # What the agent says next is another answer.
+            self.playout.clear(now_ms)
+        elif self._is_past_clearing(now_ms):
+            self.measured.not_cleared += 1
+        else:
+            return
+        self._onset_ms = None
 
     def _is_past_clearing(self, now_ms: float) -> bool:
         since_ms = self._waits_since_ms

@@ -36,10 +36,12 @@ class Access:
 
 @dataclass(slots=True)
 class Made:
-    """The calls, and those that did not come about, with the reason."""
+    """The calls, and those that did not come about, with the reason. `lines` has what RTP tells of
+    each, where there is any."""
 
     calls: list[SimCall] = field(default_factory=list)
     not_connected: list[str] = field(default_factory=list)
+    lines: list[dict[str, float]] = field(default_factory=list)
 
 
 async def make_calls(

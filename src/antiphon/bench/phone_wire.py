@@ -71,6 +71,8 @@ class Line:
     """Writes the messages of one stream. Sequence numbers count all messages but `connected`,
     chunks only media; both begin with 1 and are strings."""
 
+    tells_clear = True
+
     def __init__(
         self, number: str, parameters: Mapping[str, str] | None = None, account: str = ""
     ) -> None:
