@@ -38,6 +38,22 @@ def test_check_of_a_good_file(
         assert part in out
 
 
+def test_check_says_what_the_line_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = Path(__file__).parents[2] / "examples" / "support.yaml"
+    assert run(monkeypatch, "check", str(example)) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "flow: billing a transfer to billing",
+        "(then asks for consent)",
+        "recording kept for 30 days",
+        "digits account_number (secret), account (secret)",
+        "transfer: billing +493012345678, warm, Mon-Fri 09:00-17:00",
+    ):
+        assert part in out
+
+
 def test_check_of_a_bad_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

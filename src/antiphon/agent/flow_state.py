@@ -102,7 +102,7 @@ class Steps:
     def _on_assistant(self, state: State, message: Message) -> State:
         state = replace(state, heard=f"{state.heard} {message.content}".strip())
         for call in message.tool_calls:
-            if call.name == DIGITS_TOOL and state.phase is Phase.FILLING:
+            if call.name == DIGITS_TOOL and f'"{state.asked}"' in call.arguments:
                 state = replace(state, call_id=call.tool_call_id, issued=True)
             if call.name == TRANSFER_TOOL:
                 state = replace(state, transfer_id=call.tool_call_id)

@@ -45,11 +45,29 @@ def _summary(agent: LoadedAgent) -> list[tuple[str, str]]:
     rows.append(("tools", ", ".join(tool.spec.name for tool in agent.tools) or "none"))
     for name, intent in (config.flow.intents if config.flow else {}).items():
         slots = [slot + ("*" if one.required else "") for slot, one in intent.slots.items()]
-        rows.append((f"flow: {name}", ", ".join(slots) or "an answer"))
+        other = f"a transfer to {intent.transfer}" if intent.transfer else "an answer"
+        rows.append((f"flow: {name}", ", ".join(slots) or other))
+    rows += _line(agent)
     if missing := unpriced(agent):
         rows.append(("no price", ", ".join(missing)))
     words = f"{len(hints.vocabulary)} words, {len(hints.sentences)} sentences for recognition"
     return [*rows, ("words", words)]
+
+
+def _line(agent: LoadedAgent) -> list[tuple[str, str]]:
+    """What callers are told, what is recorded, what they type, to whom they are passed."""
+    config, rows = agent.config, list[tuple[str, str]]()
+    if config.disclosure is not None:
+        asks = " (then asks for consent)" if config.disclosure.consent == "ask" else ""
+        rows.append(("disclosure", f"{config.disclosure.text}{asks}"))
+    if config.recording.enabled:
+        rows.append(("recording", f"kept for {config.recording.keep_days} days"))
+    if typed := agent.setup.digits:
+        rows.append(("digits", ", ".join(d.name + " (secret)" * d.secret for d in typed)))
+    for name, target in config.transfer.targets.items() if config.transfer else ():
+        how = "warm" if target.warm else "cold"
+        rows.append((f"transfer: {name}", f"{target.to}, {how}, {target.hours or 'always'}"))
+    return rows
 
 
 def _provider(agent: LoadedAgent, kind: registry.Kind) -> str:
