@@ -40,7 +40,8 @@ from tests.support.company_rig import (
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from antiphon.channels.base import TransferTarget
+from antiphon.channels.base import CallFacts, TransferTarget
+from antiphon.channels.phone.vendor import DialOrder
 
 
 async def test_telnyx() -> None:
@@ -184,6 +185,33 @@ async def test_asterisk() -> None:
             assert socket.subprotocol == "media"
             assert (session.agent, session.line.facts.caller) == ("Clinic", CALLER)
             await talk(socket, session, far)
+        await until(session.closed.is_set)
+
+
+# ---- calls that are made --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vonage", "plivo"])
+async def test_who_fetches_the_document_of_a_call(name: str) -> None:
+    private, public = make_key()
+    fake: FakeVonage | FakePlivo = FakeVonage(public) if name == "vonage" else FakePlivo()
+    async with fake, running(fake.http_url, private) as rig:
+        variables = {"name": "Anna", "why": "a reminder " * 60}
+        facts = CallFacts("outbound", CALLED, CALLER, variables=variables)
+        vendor, stream = rig.service.companies[name].vendor, rig.service.stream_for("", facts, name)
+        uuid = await vendor.dial(DialOrder(CALLER, CALLED, stream, f"{PUBLIC}/{name}/status"))
+        if isinstance(fake, FakeVonage):
+            (url,) = fake.bodies[-1]["answer_url"]
+            far, url = vonage_far(await vonage_asks(rig, url, uuid=uuid))
+        else:
+            url = fake.bodies[-1]["answer_url"]
+            far, url = plivo_far(await plivo_asks(rig, url, {"CallUUID": uuid}), uuid)
+        async with rig.open(url) as socket:
+            session = await begun(rig, socket, far)
+            assert session.line.facts.direction == "outbound"
+            assert session.line.facts.variables == variables
+            assert session.line.facts.line_call_id == uuid
+            await until(lambda: rig.service.session_for(uuid) is session)
         await until(session.closed.is_set)
 
 

@@ -74,6 +74,7 @@ def companies(rest_url: str, private_key: str) -> dict[str, Company]:
 @dataclass
 class Rig:
     host: LineHost
+    service: PhoneService
     client: httpx.AsyncClient
     port: int
 
@@ -109,7 +110,7 @@ async def running(
     port = listener.getsockname()[1]
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         try:
-            yield Rig(host, client, port)
+            yield Rig(host, service, client, port)
         finally:
             server.should_exit = True
             async with asyncio.timeout(10):
@@ -277,12 +278,12 @@ async def plivo_asks(rig: Rig, path: str, form: dict[str, str]) -> str:
     return answer.text
 
 
-def plivo_far(document: str) -> tuple[Far, str]:
+def plivo_far(document: str, uuid: str = "c-1") -> tuple[Far, str]:
     """The company's end of the stream that a document asks for, and its address."""
     stream = ElementTree.fromstring(document)[0]
     token = stream.attrib["extraHeaders"]
     assert len(token) <= 512
-    start = {"callId": "c-1", "streamId": "s-1", "mediaFormat": {"encoding": "audio/x-mulaw"}}
+    start = {"callId": uuid, "streamId": "s-1", "mediaFormat": {"encoding": "audio/x-mulaw"}}
     extra = f"{{X-PH-{token.replace('=', ': ')}}}"
     assert "." in plain(token)
     media = {"track": "inbound", "payload": base64.b64encode(b"\xff" * 160).decode()}

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 from antiphon.channels.base import Call, CallFacts, CallIO, TelephoneIO, TransferTarget
 from antiphon.channels.phone.extras import AdmitsBySecret
 from antiphon.channels.phone.stream import StreamCall
-from antiphon.channels.phone.tokens import Admission, Tokens
+from antiphon.channels.phone.tokens import MAX_TOKEN_CHARS, Admission, Tokens
 from antiphon.channels.phone.vendor import (
     BadMessage,
     Dialect,
@@ -101,7 +101,8 @@ class PhoneService:
         self, agent: str, facts: CallFacts, vendor: str, ttl_s: float = CONNECT_S, resume: str = ""
     ) -> Stream:
         """Where a call's stream is to connect, within `ttl_s`."""
-        token = self._tokens.issue(Admission(agent, facts, resume), ttl_s, time.time())
+        longest = getattr(self.companies[vendor].vendor, "token_chars", MAX_TOKEN_CHARS)
+        token = self._tokens.issue(Admission(agent, facts, resume), ttl_s, time.time(), longest)
         scheme, _, rest = self.public_url.partition("://")
         url = f"{'ws' if scheme == 'http' else 'wss'}://{rest}/{vendor}/media"
         return Stream(url, token)

@@ -242,7 +242,14 @@ async def test_rest() -> None:
             uuid = await ours.dial(order)
             body = fake.bodies[-1]
             assert body["to"] == [{"type": "phone", "number": "15550003"}]
-            assert body["ncco"] == json.loads(ours.answer(STREAM).body)
+            # Vonage asks for the NCCO when the call is answered.
+            (answer_url,) = body["answer_url"]
+            document = ours.ordered(webhook({"uuid": uuid, "to": "1"}, url=answer_url))
+            assert document is not None
+            (endpoint,) = json.loads(document.body)[0]["endpoint"]
+            assert endpoint["uri"] == "wss://voice.example.com/vonage/media"
+            assert endpoint["headers"] == {"token": "tok.en-1", "uuid": uuid}
+            assert ours.ordered(webhook({"uuid": uuid})) is None
             assert body["advanced_machine_detection"]["mode"] == "detect_beep"
             assert fake.claims[-1]["exp"] - fake.claims[-1]["iat"] == 300
             cold = TransferOrder(uuid, "+15550009", "+15550002", "https://x.example/t", ring_s=25)

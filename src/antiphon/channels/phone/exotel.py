@@ -133,6 +133,8 @@ class Exotel:
     Options: ClassVar[type[VendorOptions]] = ExotelOptions
     can: ClassVar[frozenset[Can]] = frozenset({"dial"})
     admits_by_secret: ClassVar[bool] = True
+    token_chars: ClassVar[int] = 230
+    """256 are allowed for all parameters and their names."""
     ends_with_stream: ClassVar[bool] = True
 
     def __init__(self, options: VendorOptions, public_url: str) -> None:

@@ -2,6 +2,7 @@
 
 A `Dialect` may besides have `most_ms` and `least_ms`: how much sound a message may carry at most
 (Vonage: 20 ms and no more), and should carry at least, but at the end of a run (Exotel: 100 ms).
+A `Vendor` may have `token_chars`: how long a token may be that its streams bring back.
 """
 
 from __future__ import annotations

@@ -141,6 +141,8 @@ class Plivo:
     Options: ClassVar[type[VendorOptions]] = PlivoOptions
     can: ClassVar[frozenset[Can]] = frozenset({"dial", "transfer", "detect_machine", "hang_up"})
     ends_with_stream: ClassVar[bool] = True
+    token_chars: ClassVar[int] = 440
+    """512 are allowed; see `alphanumeric`."""
 
     def __init__(self, options: VendorOptions, public_url: str) -> None:
         assert isinstance(options, PlivoOptions)

@@ -15,7 +15,7 @@ import json
 import secrets
 import time
 from typing import Any, ClassVar, Literal
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -147,10 +147,12 @@ class Vonage:
     Options: ClassVar[type[VendorOptions]] = VonageOptions
     can: ClassVar[frozenset[Can]] = frozenset({"dial", "transfer", "detect_machine", "hang_up"})
     ends_with_stream: ClassVar[bool] = True
+    token_chars: ClassVar[int] = 430
+    """512 are allowed for `headers` as JSON, and the call's name is among them."""
 
     def __init__(self, options: VendorOptions, public_url: str) -> None:
         assert isinstance(options, VonageOptions)
-        self._options = options
+        self._options, self._public_url = options, public_url
         self._key = _private_key(options.private_key)
         self._seen = Seen()
         self._rest = Rest(self.name, options.base_url)
@@ -188,15 +190,23 @@ class Vonage:
             line_call_id=said["uuid"],
         )
 
+    def ordered(self, request: Webhook) -> Document | None:
+        token = dict(parse_qsl(urlsplit(request.url).query)).get("token", "")
+        if not token:
+            return None
+        url = f"ws{self._public_url.removeprefix('http')}/{self.name}/media"
+        uuid = fields(request).get("uuid", "")
+        return Document(compact(self._ncco(Stream(url, token), uuid)), JSON)
+
     def answer(self, stream: Stream) -> Document:
         return Document(compact(self._ncco(stream)), JSON)
 
-    def _ncco(self, stream: Stream) -> list[dict[str, Any]]:
+    def _ncco(self, stream: Stream, uuid: str = "") -> list[dict[str, Any]]:
         endpoint = {
             "type": "websocket",
             "uri": stream.url,
             "content-type": f"audio/l16;rate={self._options.rate_hz}",
-            "headers": {"token": stream.token},
+            "headers": {"token": stream.token, **({"uuid": uuid} if uuid else {})},
         }
         return [{"action": "connect", "endpoint": [endpoint]}]
 
@@ -242,10 +252,13 @@ class Vonage:
         return VonageDialect(self._options.rate_hz)
 
     async def dial(self, order: DialOrder) -> str:
+        query = urlencode({"token": order.stream.token})
         body: dict[str, Any] = {
             "to": [{"type": "phone", "number": order.to.removeprefix("+")}],
             "from": {"type": "phone", "number": order.sender.removeprefix("+")},
-            "ncco": self._ncco(order.stream),
+            # Not the NCCO itself: only who asks for it is told the call's name.
+            "answer_url": [f"{self._public_url}/{self.name}/voice?{query}"],
+            "answer_method": "POST",
             "event_url": [order.status_url],
             "event_method": "POST",
             "ringing_timer": max(1, min(order.ring_s, 120)),
