@@ -363,6 +363,13 @@ async def test_a_store_that_cannot_be_opened_is_told_at_the_start(tmp_path: Path
     await outbound.aclose()
 
 
+async def test_an_order_that_does_not_fit_the_agent_is_refused(rig: Rig) -> None:
+    rig.outbound.problem_of = lambda order: "" if "due" in order.variables else "needs `due`"
+    response = await rig.call(variables={"name": "Anna"})
+    assert (response.status_code, response.json()["error"]["message"]) == (400, "needs `due`")
+    assert (await rig.call(variables={"due": "today"})).status_code == 201
+
+
 # ---- through Twilio ----------------------------------------------------------------------------
 
 

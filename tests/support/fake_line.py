@@ -90,8 +90,11 @@ class LineHost:
     """A supervisor of such sessions."""
 
     def __init__(self, greeting: int = 0, max_calls: int = 1000) -> None:
+        known = {"name": "there"}
         self.agents: Mapping[str, Any] = {
-            name: SimpleNamespace(config=SimpleNamespace(name=name, greeting="Hello."))
+            name: SimpleNamespace(
+                config=SimpleNamespace(name=name, greeting="Hello.", variables=known)
+            )
             for name in ("Cafe", "Clinic")
         }
         self.ready, self.max_calls, self.greeting = True, max_calls, greeting

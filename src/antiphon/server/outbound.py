@@ -111,6 +111,8 @@ class Outbound:
         self.dialer = Dialer(config, line, self.store, agent_named, now)
         self.campaigns = Campaigns(self.store, self.dialer, now)
         self.agent_named = agent_named
+        self.problem_of: Callable[[Order], str] = lambda order: ""
+        """What is wrong with an order by the agent's file, as a sentence."""
         self.reading = asyncio.Semaphore(MAX_LIST_REQUESTS)
         self._keys: OrderedDict[str, _Ordered] = OrderedDict()
         self._running: list[asyncio.Task[None]] = []
@@ -151,6 +153,8 @@ class Outbound:
     async def _place(self, order: CallOrder, key: str) -> Answer:
         try:
             placed = Order(order.to, order.agent, dict(order.variables))
+            if problem := self.problem_of(placed):
+                raise UserFacingError(problem)
             record = await self.dialer.place(placed, key=key)
         except Taken:
             call_id = await self.store.do(lambda store: store.key_used(key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from antiphon.agent.default import data_folder
+from antiphon.agent.variables import order_problem
 from antiphon.errors import ConfigError
 from antiphon.phone.company_line import CompanyLine
 from antiphon.phone.dialer_record import OutboundLine
@@ -34,4 +35,9 @@ def outbound_for(service: PhoneService, sip: OutboundLine | None = None) -> Outb
             message = f"`{config.vendor}` is not one of `vendors`, of which there are {known}"
             raise ConfigError(message, path="phone.yaml", key="outbound.vendor")
         line = CompanyLine(service, company.vendor, machines=config.machine == "message")
-    return Outbound(config, line, service.host.check, data_folder())
+    outbound = Outbound(config, line, service.host.check, data_folder())
+    host = service.host
+    outbound.problem_of = lambda order: order_problem(
+        host.agents[host.check(order.agent)].config, order.variables
+    )
+    return outbound
