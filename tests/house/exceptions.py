@@ -25,6 +25,7 @@ SPAWNS: dict[str, str] = {
     "channels/sip/transfer.py:Transferring._ask": "tells a person, and waits for a key meanwhile",
     "phone/sip_line.py:SipLine.dial": "a call that rings and talks while the dialer goes on",
     "channels/text.py:TextCall.run": "reads a socket beside writing it; a TaskGroup of the call",
+    "channels/phone/wire.py:SocketWire.run": "reads a socket beside writing it; a TaskGroup",
     "channels/webrtc.py:WebRtcCall.run": "reads the track beside watching the line; a TaskGroup",
     "channels/webrtc.py:WebRtcChannel._negotiate": "the call outlives the HTTP request it came by",
     "bench/load.py:run_load": "the callers; a TaskGroup, and a watch on the event loop",
@@ -56,6 +57,7 @@ SPAWNS: dict[str, str] = {
     "phone/dialer.py:Dialer._start": "ends a call; each has a deadline",
     "server/outbound.py:Outbound.order": "a call is made to its end, whoever asked has gone",
     "server/outbound.py:Outbound.start": "two per process: deadlines of calls, and campaigns",
+    "server/direct.py:DirectWire.run": "closes a stream beside waiting for its end",
     "server/run.py:_first": "one per process: waits for a signal",
     "server/run.py:run": "one per process: the HTTP server, and draining it",
 }
@@ -72,6 +74,8 @@ BROAD_EXCEPT: dict[str, str] = {
     "phone/campaign.py:Campaigns.run": "outermost frame of all campaigns; a full disk holds them",
     "providers/tts/_flite_ctypes.py:FliteLibrary._on_stream": "outermost frame in a C callback",
     "providers/tts/flite.py:_Job.run": "outermost frame of a worker thread",
+    "server/direct.py:DirectWire.run.guarded": "outermost frame in uvicorn's protocol; the call's "
+    "task raises it",
     "session/session.py:Session._post": "outermost frame of a call's events; other calls go on",
 }
 """`module:function` that catches every exception -> the outermost frame that it is."""

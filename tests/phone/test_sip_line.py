@@ -1,142 +1,141 @@
-"""Outbound calls by SIP, between two endpoints on loopback."""
+"""Outbound calls by SIP, over a scripted endpoint."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from tests.support.scripted_line import ScriptedSession
 
-from antiphon.channels.base import Call
 from antiphon.channels.phone.vendor import Status
-from antiphon.channels.sip.config import SipConfig
-from antiphon.channels.sip.endpoint import SipEndpoint
-from antiphon.errors import CapacityError
-from antiphon.phone.dialer_record import LineCall
+from antiphon.channels.sip.outbound import DialFailed
+from antiphon.errors import UserFacingError
+from antiphon.phone import sip_line as module
+from antiphon.phone.dialer_record import LineCall, NotTaken, certainly_not_dialled
 from antiphon.phone.sip_line import SipLine
 
-
-class Talk:
-    call_id = "call_1"
-    output_rate_hz = 8000
-
-    def __init__(self) -> None:
-        self.closed = asyncio.Event()
-
-    def on_audio(self, pcm: bytes) -> None: ...
-    def read_frame(self) -> bytes | None:
-        return None
-
-    def on_text(self, text: str) -> None: ...
-    def on_key(self, key: str) -> None: ...
-    def on_talk_key(self, held: bool) -> None: ...
-    def on_heard(self, frames: int) -> None: ...
-    def on_hold(self, held: bool) -> None: ...
-    def on_machine(self, message: str) -> None: ...
-    def hang_up(self, reason: str) -> None:
-        self.closed.set()
-
-    async def wait_closed(self) -> None:
-        await self.closed.wait()
+ORDER = LineCall("+4930111111", "+4930999999", "Cafe", {"name": "Anna"}, 30, 600, True)
 
 
-class Host:
-    def __init__(self) -> None:
-        self.full = self.slow = False
-        self.calls: list[Call] = []
-
-    def check(self, agent: str | None) -> str:
-        if self.full:
-            raise CapacityError("All lines are in use.")
-        return agent or "first"
-
-    async def start_call(self, call: Call, agent: str | None) -> Talk:
-        while self.slow:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        self.calls.append(call)
-        return Talk()
-
-
-class Two:
-    """Our endpoint, its line, and the one that is called."""
+class ScriptedCall:
+    """One that goes on until it is ended."""
 
     def __init__(self) -> None:
-        settings = {"host": "127.0.0.1", "port": 0, "peers": ("127.0.0.1",)}
-        ports = {"rtp_ports": (50_000, 58_999)}
-        self.host, self.there = Host(), Host()
-        self.ours = SipEndpoint(self.host, SipConfig.model_validate({**settings, **ports}))
-        self.theirs = SipEndpoint(self.there, SipConfig.model_validate({**settings, **ports}))
-        self.line = SipLine(self.ours)
-        self.told: list[Status] = []
+        self.ended = asyncio.Event()
 
-    def order(self, **changes: object) -> LineCall:
-        to = f"sip:person@127.0.0.1:{self.theirs.port}"
-        values: dict[str, object] = {"to": to, "sender": "+1", "agent": "first", "variables": {}}
-        values |= {"ring_s": 5, "longest_s": 60, "detect_machine": False}
-        return LineCall(**{**values, **changes})  # type: ignore[arg-type]
+    def end(self, reason: str) -> None:
+        self.ended.set()
 
-    async def until(self, status: str) -> None:
-        async with asyncio.timeout(5):
-            while status not in [one.status for one in self.told]:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+    async def wait_ended(self) -> None:
+        await self.ended.wait()
 
 
-@pytest.fixture
-async def two() -> AsyncIterator[Two]:
-    made = Two()
-    await made.ours.start()
-    await made.theirs.start()
-    yield made
-    await made.line.aclose()
-    await made.ours.aclose()
-    await made.theirs.aclose()
+class ScriptedEndpoint:
+    """Not a SIP endpoint: rings, and then waits for what the test does."""
+
+    def __init__(self, *, rings: bool = True) -> None:
+        self.rings = rings
+        self.calls: list[ScriptedCall] = []
+        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.session = ScriptedSession()
+        self.more: dict[str, Any] = {}
+
+    async def dial(self, to: str, **more: Any) -> ScriptedCall:
+        self.more = {"to": to, **more}
+        tell: Callable[[str], None] = more["on_status"]
+        if self.rings:
+            tell("ringing")
+        await self.answer
+        tell("answered")
+        self.calls.append(ScriptedCall())
+        return self.calls[-1]
+
+    async def run_call(self, call: ScriptedCall, agent: str | None) -> Any:
+        self.more["agent"] = agent
+        return self.session
 
 
-async def test_a_call_is_told_from_its_ring_to_its_end(two: Two) -> None:
-    name = await two.line.dial(two.order(variables={"name": "Ada"}), two.told.append)
-    await two.until("answered")
-    async with asyncio.timeout(5):
-        while two.line.session(name) is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    assert two.host.calls[0].facts.variables == {"name": "Ada"}  # type: ignore[attr-defined]
-    await two.line.hang_up(name)
-    await two.until("completed")
-    assert [one.status for one in two.told] == ["ringing", "answered", "completed"]
-    await two.line.hang_up(name)
-    assert two.line.session("unknown") is None
+class Told(list[Status]):
+    @property
+    def states(self) -> list[str]:
+        return [status.status for status in self]
 
 
-async def test_a_call_that_nobody_takes(two: Two) -> None:
-    two.there.full = True
-    await two.line.dial(two.order(), two.told.append)
-    await two.until("failed")
-    two.there.full, two.there.slow = False, True
-    two.told.clear()
-    await two.line.dial(two.order(ring_s=0.2), two.told.append)
-    await two.until("no_answer")
-    two.told.clear()
-    name = await two.line.dial(two.order(), two.told.append)
-    await two.until("ringing")
-    await two.line.hang_up(name)
-    await two.until("canceled")
-    two.there.slow = False
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
-async def test_a_number_without_a_trunk_fails(two: Two) -> None:
-    await two.line.dial(two.order(to="+49301"), two.told.append)
-    await two.until("failed")
-    assert "trunk" in two.told[0].detail
+async def test_a_call_to_its_end() -> None:
+    endpoint, told = ScriptedEndpoint(), Told()
+    line = SipLine(endpoint, "trunk")
+    name = await line.dial(ORDER, told.append)
+    assert told.states == ["ringing"]
+    assert line.session(name) is None
+    endpoint.answer.set_result(None)
+    await settle()
+    session: Any = line.session(name)
+    assert session is endpoint.session
+    more = endpoint.more
+    assert (more["to"], more["sender"], more["trunk"]) == (ORDER.to, ORDER.sender, "trunk")
+    assert (more["agent"], more["variables"], more["ring_s"]) == ("Cafe", {"name": "Anna"}, 30)
+    await line.hang_up(name)
+    await settle()
+    assert told.states == ["ringing", "answered", "completed"]
+    assert {status.line_call_id for status in told} == {name}
+    await line.hang_up(name)
+    assert line.session(name) is None
 
 
-async def test_the_longest_time_ends_it(two: Two) -> None:
-    await two.line.dial(two.order(longest_s=0.1), two.told.append)
-    await two.until("completed")
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (DialFailed("busy", 486), "busy"),
+        (DialFailed("no_answer"), "no_answer"),
+        (DialFailed("failed", 403), "failed"),
+        (UserFacingError("All lines are in use."), "failed"),
+    ],
+)
+async def test_nobody_takes_it(error: Exception, state: str) -> None:
+    endpoint, told = ScriptedEndpoint(), Told()
+    await SipLine(endpoint).dial(ORDER, told.append)
+    endpoint.answer.set_exception(error)
+    await settle()
+    assert told.states == ["ringing", state]
 
 
-async def test_a_full_server_of_ours_ends_it(two: Two) -> None:
-    async def full(call: Call, agent: str | None) -> Talk:
-        raise CapacityError("All lines are in use.")
+@pytest.mark.parametrize(
+    "error", [DialFailed("failed", 403), UserFacingError("There is no trunk.")]
+)
+async def test_what_is_not_about_the_number_is_the_lines_trouble(error: Exception) -> None:
+    endpoint, told = ScriptedEndpoint(rings=False), Told()
+    endpoint.answer.set_exception(error)
+    with pytest.raises(NotTaken) as caught:
+        await SipLine(endpoint).dial(ORDER, told.append)
+    assert certainly_not_dialled(caught.value)
+    assert not told
 
-    two.host.start_call = full  # type: ignore[method-assign]
-    await two.line.dial(two.order(), two.told.append)
-    await two.until("failed")
+
+async def test_hanging_up_while_it_rings() -> None:
+    endpoint, told = ScriptedEndpoint(), Told()
+    line = SipLine(endpoint)
+    name = await line.dial(ORDER, told.append)
+    await line.hang_up(name)
+    await settle()
+    assert told.states == ["ringing", "canceled"]
+    assert not line._tasks
+
+
+async def test_one_of_which_nothing_is_told_counts_as_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "BEGINS_S", 0.01)
+    endpoint, told = ScriptedEndpoint(rings=False), Told()
+    line = SipLine(endpoint)
+    name = await line.dial(ORDER, told.append)
+    endpoint.answer.set_exception(UserFacingError("late"))
+    await settle()
+    assert told.states == ["failed"]
+    assert line.session(name) is None

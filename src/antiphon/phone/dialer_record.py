@@ -102,6 +102,10 @@ class Refused(AntiphonError):
         self.refusal, self.record = refusal, record
 
 
+class NotTaken(ProviderError):
+    """The line did not take a call, and it is certain that nobody was called."""
+
+
 class Taken(AntiphonError):
     """It was called already, for this row or with this key."""
 
@@ -167,6 +171,8 @@ def certainly_not_dialled(error: ProviderError) -> bool:
     not reached at all. Anything else may have come after the call was made."""
     import httpx
 
+    if isinstance(error, NotTaken):
+        return True
     if error.status is not None:
         # 408 is the one of these that says nothing of what was done.
         return 400 <= error.status < 500 and error.status != 408

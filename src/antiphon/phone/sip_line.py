@@ -4,62 +4,98 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from antiphon.channels.base import TelephoneIO
-from antiphon.channels.phone.vendor import Status
-from antiphon.channels.sip.call import SipCall
-from antiphon.channels.sip.endpoint import SipEndpoint
-from antiphon.channels.sip.outbound import DialFailed, DialStatus
+from antiphon.channels.phone.vendor import LineStatus, Status
+from antiphon.channels.sip.outbound import DialFailed
 from antiphon.errors import UserFacingError
-from antiphon.phone.dialer_record import LineCall
+from antiphon.phone.dialer_record import LineCall, NotTaken
+
+BEGINS_S = 10.0
+"""After which a call that nothing was told of counts as taken by the line."""
+NOT_ALLOWED = (401, 403, 407)
+"""The trunk does not let us call; it is not about the number."""
+
+
+class Endpoint(Protocol):
+    """What is needed of `SipEndpoint`. A call has `wait_ended()` and `end(reason)`."""
+
+    async def dial(
+        self,
+        to: str,
+        *,
+        trunk: str | None = None,
+        sender: str = "",
+        ring_s: float = 30.0,
+        variables: Mapping[str, str] | None = None,
+        on_status: Callable[[Any], None] | None = None,
+    ) -> Any: ...
+    async def run_call(self, call: Any, agent: str | None) -> TelephoneIO: ...
 
 
 class SipLine:
-    """Calls by a trunk. Answering machines are not told from people.
+    """Calls by SIP. The dialer's `at_once` bounds how many there are."""
 
-    Args:
-        trunk: None: the first.
-    """
-
-    def __init__(self, endpoint: SipEndpoint, trunk: str | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, trunk: str | None = None) -> None:
         self._endpoint, self._trunk = endpoint, trunk
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._calls: dict[str, tuple[SipCall, TelephoneIO]] = {}
+        self._calls: dict[str, Any] = {}
+        self._sessions: dict[str, TelephoneIO] = {}
 
     async def dial(self, call: LineCall, told: Callable[[Status], None]) -> str:
-        line_call_id = f"sip_{secrets.token_hex(8)}"
-        task = asyncio.create_task(self._run(line_call_id, call, told), name="sip-dial")
-        self._tasks[line_call_id] = task
-        task.add_done_callback(lambda _: self._forget(line_call_id))
-        return line_call_id
+        name = f"sip_{secrets.token_hex(8)}"
+        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._run(name, call, told, begun), name="sip-outbound")
+        self._tasks[name] = task
+        task.add_done_callback(lambda _: self._tasks.pop(name, None))
+        try:
+            await asyncio.wait([begun], timeout=BEGINS_S)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not begun.done():
+            begun.set_result(None)
+        begun.result()
+        return name
 
     async def hang_up(self, line_call_id: str) -> None:
-        if line_call_id in self._calls:
-            self._calls[line_call_id][0].end("hung up")
-        elif line_call_id in self._tasks:
-            # It rings: that is taken back.
-            self._tasks[line_call_id].cancel()
+        if (call := self._calls.get(line_call_id)) is not None:
+            call.end("hung up")
+        elif (task := self._tasks.get(line_call_id)) is not None:
+            task.cancel()
 
     def session(self, line_call_id: str) -> TelephoneIO | None:
-        found = self._calls.get(line_call_id)
-        return None if found is None else found[1]
+        return self._sessions.get(line_call_id)
 
-    async def aclose(self) -> None:
-        """End all of them."""
-        for line_call_id in list(self._tasks):
-            await self.hang_up(line_call_id)
-        if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=5.0)
+    async def _run(
+        self,
+        name: str,
+        order: LineCall,
+        told: Callable[[Status], None],
+        begun: asyncio.Future[None],
+    ) -> None:
+        """One call from the INVITE to its end."""
 
-    async def _run(self, name: str, order: LineCall, told: Callable[[Status], None]) -> None:
-        """One call from its first ring to its end. Says once what became of it."""
+        def tell(status: LineStatus, detail: str = "") -> None:
+            if not begun.done():
+                begun.set_result(None)
+            told(Status(name, status, detail=detail))
 
-        def on_status(status: DialStatus) -> None:
-            if status == "ringing":
-                told(Status(name, "ringing"))
+        def refuse(why: str) -> None:
+            if begun.done():
+                tell("failed", why)
+            else:
+                begun.set_exception(NotTaken(why, provider="sip", retryable=True))
 
-        loop = asyncio.get_running_loop()
+        rang: list[LineStatus] = []
+
+        def progress(status: LineStatus) -> None:
+            if status in ("ringing", "answered"):
+                rang.append(status)
+                tell(status)
+
         try:
             call = await self._endpoint.dial(
                 order.to,
@@ -67,28 +103,23 @@ class SipLine:
                 sender=order.sender,
                 ring_s=order.ring_s,
                 variables=order.variables,
-                on_status=on_status,
+                on_status=progress,
             )
-            since_s = loop.time()
-            told(Status(name, "answered", answered_by="unknown" if order.detect_machine else ""))
-            io = await self._endpoint.run_call(call, order.agent)
-        except DialFailed as error:
-            told(Status(name, error.status, detail=str(error)))
-            return
-        except UserFacingError as error:
-            told(Status(name, "failed", detail=str(error)))
-            return
-        except asyncio.CancelledError:
-            told(Status(name, "canceled"))
-            raise
-        self._calls[name] = (call, io)
-        longest = loop.call_later(order.longest_s, call.end, "longest time reached")
-        try:
+            self._calls[name] = call
+            self._sessions[name] = await self._endpoint.run_call(call, order.agent)
+            # No deadline: the dialer keeps the longest time of a call.
             await call.wait_ended()
+            tell("completed")
+        except DialFailed as error:
+            if error.code in NOT_ALLOWED and not rang:
+                refuse(f"the trunk does not allow it: {error.code}")
+            else:
+                tell(error.status, str(error))
+        except UserFacingError as error:
+            refuse(str(error))
+        except asyncio.CancelledError:
+            tell("canceled")
+            raise
         finally:
-            longest.cancel()
-            told(Status(name, "completed", duration_s=round(loop.time() - since_s)))
-
-    def _forget(self, line_call_id: str) -> None:
-        self._tasks.pop(line_call_id, None)
-        self._calls.pop(line_call_id, None)
+            self._calls.pop(name, None)
+            self._sessions.pop(name, None)
