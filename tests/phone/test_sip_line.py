@@ -7,9 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.support.fake_line import LineHost
 from tests.support.scripted_line import ScriptedSession
 
 from antiphon.channels.phone.vendor import Status
+from antiphon.channels.sip.config import SipConfig, TrunkConfig
+from antiphon.channels.sip.endpoint import SipEndpoint
 from antiphon.channels.sip.outbound import DialFailed
 from antiphon.errors import UserFacingError
 from antiphon.phone import sip_line as module
@@ -139,3 +142,33 @@ async def test_one_of_which_nothing_is_told_counts_as_taken(
     await settle()
     assert told.states == ["failed"]
     assert line.session(name) is None
+
+
+@pytest.mark.e2e
+async def test_between_two_endpoints() -> None:
+    """Real SIP on loopback: the order's agent and facts arrive, and either side may end it."""
+    there_host, here_host = LineHost(), LineHost()
+    there = SipEndpoint(there_host, SipConfig(host="127.0.0.1", port=0, peers=("127.0.0.1",)))
+    await there.start()
+    trunk = TrunkConfig(server=f"127.0.0.1:{there.port}", register_s=0)
+    here = SipEndpoint(here_host, SipConfig(host="127.0.0.1", port=0, trunks={"pbx": trunk}))
+    await here.start()
+    line, told = SipLine(here), Told()
+    try:
+        name = await line.dial(ORDER, told.append)
+        async with asyncio.timeout(10):
+            while line.session(name) is None:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
+        (session,) = here_host.sessions
+        facts = session.line.facts
+        assert (facts.direction, facts.called, session.agent) == ("outbound", ORDER.to, "Cafe")
+        assert dict(facts.variables) == {"name": "Anna"}
+        assert there_host.sessions[0].line.facts.called.endswith("4930111111")
+        there_host.sessions[0].hang_up("the test")
+        async with asyncio.timeout(10):
+            while told.states[-1] != "completed":  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
+        assert told.states[-2] == "answered"
+    finally:
+        await here.aclose()
+        await there.aclose()
