@@ -116,19 +116,17 @@ class Server:
         # JSON is YAML, too.
         (self._folder / "agent.yaml").write_text(json.dumps(self._agent), encoding="utf-8")
         (self._folder / "phone.yaml").write_text(json.dumps(phone), encoding="utf-8")
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _COMMAND, "serve", "--port", str(self.port)),
-            *("--agent", str(self._folder / "agent.yaml")),
-            *("--phone", str(self._folder / "phone.yaml")),
-            *("--max-calls", str(self._max_calls), "--drain-s", "1"),
-            env={
-                **os.environ,
-                "ANTIPHON_DATA": str(self._folder),
-                TOKEN_VARIABLE: self.auth_token,
-            },
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=(self._folder / "stderr.txt").open("wb"),
-        )
+        own = {"ANTIPHON_DATA": str(self._folder), TOKEN_VARIABLE: self.auth_token}
+        with (self._folder / "stderr.txt").open("wb") as complaints:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", _COMMAND, "serve", "--port", str(self.port)),
+                *("--agent", str(self._folder / "agent.yaml")),
+                *("--phone", str(self._folder / "phone.yaml")),
+                *("--max-calls", str(self._max_calls), "--drain-s", "1"),
+                env={**os.environ, **own},
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=complaints,
+            )
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 while not await self._ready():  # noqa: ASYNC110 (another process)
