@@ -26,11 +26,12 @@ from antiphon.channels.phone.vendor import (
     TransferOrder,
     Webhook,
 )
-from antiphon.channels.phone.wire import POLICY_VIOLATION, TRY_AGAIN_LATER, SocketWire, Wire
+from antiphon.channels.phone.wire import POLICY_VIOLATION, TRY_AGAIN_LATER, Wire
 from antiphon.errors import CapacityError, UserFacingError
 from antiphon.observe.metrics import Metrics
 from antiphon.phone.config import PhoneConfig
 from antiphon.phone.vendors import Company, make_vendors
+from antiphon.server.direct import open_wire
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ class PhoneService:
         # Asterisk offers it (RFC 6455, 4.2.2: one of those that are offered, or none).
         offered = websocket.scope.get("subprotocols", ())
         await websocket.accept("media" if "media" in offered else None)
-        wire, dialect = SocketWire(websocket), company.dialect()
+        wire, dialect = open_wire(websocket), company.dialect()
         self._strangers += 1
         try:
             started, admission = await self._admit(wire, dialect, vendor, handshake)

@@ -15,6 +15,7 @@ import uvicorn
 from antiphon.errors import UserFacingError
 from antiphon.observe.metrics import METRICS, Metrics
 from antiphon.server.app import Host, create_app
+from antiphon.server.direct import DirectProtocol
 from antiphon.server.outbound import Outbound
 from antiphon.server.phone_service import PhoneService
 from antiphon.server.settings import ServerSettings
@@ -113,7 +114,8 @@ def http_config(app: object) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
-        ws="websockets-sansio",
+        ws=DirectProtocol,
+        ws_per_message_deflate=False,
         ws_max_size=64 * 1024,
         ws_ping_interval=10.0,
         ws_ping_timeout=10.0,
