@@ -164,7 +164,8 @@ class SipCall:
                 accepts=agreed.accepts,
                 keys_type=agreed.keys_type,
                 sends=agreed.sends,
-                receives=agreed.receives,
+                # Who holds may play music or send nothing at all; the line must not be missed.
+                receives=agreed.receives and not agreed.held,
             )
         if self._held != agreed.held:
             self._held = agreed.held
@@ -191,7 +192,7 @@ class SipCall:
                 accepts=agreed.accepts,
                 keys_type=agreed.keys_type,
                 sends=agreed.sends,
-                receives=agreed.receives,
+                receives=agreed.receives and not agreed.held,
                 on_lost=self._on_lost,
             )
         except UserFacingError:
