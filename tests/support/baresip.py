@@ -70,13 +70,7 @@ class Telephone:
                 await self._process.wait()
 
 
-@asynccontextmanager
-async def dialling(
-    uri: str, wav: Path, folder: Path, codec: str = "PCMU", account: str = ""
-) -> AsyncIterator[Telephone]:
-    """A telephone that calls an address and says a WAV of the codec's rate, mono, for Opus
-    stereo; it hangs up at its end."""
-    assert BARESIP is not None
+def _write(folder: Path, wav: Path, codec: str, account: str) -> None:
     folder.mkdir(parents=True)
     module = "opus" if codec == "opus" else "g711"
     text = _CONFIG.format(wav=wav, modules=MODULES, codec=module, folder=folder)
@@ -86,6 +80,16 @@ async def dialling(
         f"<sip:caller@127.0.0.1>;regint=0;audio_codecs={kind};{account}\n"
     )
     (folder / "contacts").write_text("")
+
+
+@asynccontextmanager
+async def dialling(
+    uri: str, wav: Path, folder: Path, codec: str = "PCMU", account: str = ""
+) -> AsyncIterator[Telephone]:
+    """A telephone that calls an address and says a WAV of the codec's rate, mono, for Opus
+    stereo; it hangs up at its end."""
+    assert BARESIP is not None
+    _write(folder, wav, codec, account)
     ours, theirs = pty.openpty()
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(

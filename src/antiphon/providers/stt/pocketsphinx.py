@@ -1,7 +1,8 @@
 """Speech to text on this machine: pocketsphinx with a language model of what callers may say.
 
 It understands the agent's own domain and rejects the rest. No network, no key. English only: that
-is the acoustic model that comes with the package.
+is the acoustic model that comes with the package. The model is of wideband speech; a telephone's
+sound is given the upper half that it lacks.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from pydantic import Field
 
+from antiphon.audio.narrowband import UpperBand
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.base import (
     AgentHints,
@@ -148,6 +150,7 @@ class PocketsphinxStream:
     def __init__(self, number: int, process: Process) -> None:
         self._number, self._process = number, process
         self._ring: deque[bytes] = deque(maxlen=RING_MS // FRAME_MS)
+        self._upper_band = UpperBand()
         self._utterance: int | None = None
         self._over_agent = False
         self._audio = bytearray()
@@ -167,6 +170,7 @@ class PocketsphinxStream:
     def push(self, pcm: bytes) -> None:
         """Take a frame. Raises ProviderError once the stream has failed."""
         self._check()
+        pcm = self._upper_band.fill(pcm)
         self._ring.append(pcm)
         if self._utterance is None:
             return
