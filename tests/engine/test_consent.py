@@ -98,6 +98,7 @@ def test_a_yes_is_needed() -> None:
     assert made.last(c.ReportConsent) == c.ReportConsent(True, "voice")
     assert records(made) == ["StartRecording"]
     assert made.all(c.SynthesizeText)[-1].text == GREETING
+    assert DEFAULT_PHRASES.consent_granted in [one.text for one in made.all(c.SynthesizeText)]
     assert not made.all(c.StartGeneration)
 
 
@@ -106,6 +107,8 @@ def test_with_a_yes_and_no_greeting_the_caller_goes_on() -> None:
     hears_question(made)
     made.says("yes")
     assert made.last(c.ReportConsent).granted
+    made.voices()
+    made.plays_out()
     made.says("hello")
     assert made.all(c.StartGeneration)
 
@@ -200,3 +203,46 @@ def test_nothing_is_prepared_for_a_yes() -> None:
     made.understood("yes", complete=0.5)
     made.wait(300)
     assert not made.all(c.StartGeneration)
+
+
+def test_a_notice_that_was_heard_and_not_confirmed_counts() -> None:
+    made = call()
+    made.voices()
+    made.plays(9 * 300)
+    made.send(e.LineHeld(made.now_ms, True))
+    assert made.last(c.ReportDisclosure).complete
+    made.send(e.LineHeld(made.now_ms, False))
+    assert made.all(c.SynthesizeText)[-1].text == GREETING
+
+
+def test_the_rest_of_a_notice_comes_before_what_the_caller_said() -> None:
+    made = call(voices=2)
+    made.voices()
+    made.plays(600)
+    made.speaks("hello")
+    made.wait(300)
+    made.voice_fails()
+    made.wait(200)
+    made.falls_silent()
+    made.understood("hello", complete=1.0)
+    assert "machine" in made.all(c.SynthesizeText)[-1].text
+    made.wait(1000)
+    assert not made.all(c.ReportTurn)
+    made.voices()
+    made.plays_out()
+    made.wait(1000)
+    assert made.last(c.ReportDisclosure).complete
+    assert made.last(c.ReportTurn).outcome == "answered"
+
+
+def test_without_a_voice_for_the_notice_there_is_no_call() -> None:
+    made = call(recorded=True)
+    for _ in range(2):
+        made.voice_fails()
+        made.wait(100)
+    made.presses("1")
+    made.voices()
+    made.plays_out()
+    assert made.last(c.EndCall).reason == "the voice failed"
+    made.hangs_up()
+    assert not made.last(c.ReportDisclosure).complete

@@ -206,6 +206,20 @@ def test_a_number_that_nobody_ends_is_given_up() -> None:
     assert "too long" in call.output("d1")
 
 
+def test_nobody_is_told_anything_while_they_type() -> None:
+    call = Caller()
+    call.says("my order")
+    call.wants_tool("lookup", "t9")
+    call.wants_tool(DIGITS_TOOL, "d1", '{"name": "order"}')
+    call.is_done_writing()
+    call.presses("4")
+    before = len(call.all(c.StartGeneration))
+    call.tool_returns(call_id="t9")
+    assert len(call.all(c.StartGeneration)) == before
+    call.presses("2", "#")
+    assert len(call.all(c.StartGeneration)) == before + 1
+
+
 def test_keys_do_not_stop_what_is_protected() -> None:
     call = Caller(policy=policy(interruption={"speech": "protected"}))
     call.is_asked("order")
@@ -393,6 +407,15 @@ def test_what_was_said_before_is_answered_after_it() -> None:
     assert not call.outcomes
     call.is_held(False)
     assert call.outcomes == [("a coffee please", "answered")]
+
+
+def test_a_transfer_whose_announcement_was_heard_is_made_after_the_hold() -> None:
+    call = Caller()
+    call.is_transferred("I will connect you.")
+    call.plays(1200)
+    call.is_held()
+    call.is_held(False)
+    assert call.all(c.TransferCall)
 
 
 def test_a_line_that_stays_on_hold_is_hung_up() -> None:

@@ -122,6 +122,13 @@ class AgentTurn:
         self._text.write(response, text)
         self._text.finish(response)
 
+    def say_rest(self) -> None:
+        """Say what is left of an answer that was broken off."""
+        voice = self._voice
+        text, ending, then = voice.rest, voice.rest_end, voice.rest_then
+        voice.rest, voice.rest_end, voice.rest_then = "", "", None
+        self.say(text, protected=voice.rest_protected, end_call=ending, then=then)
+
     def use_llm(self, llm: int) -> None:
         """Ask this one from the next generation on."""
         self._llm = llm

@@ -377,7 +377,8 @@ class CallerSide:
         if (user.phase is Phase.IDLE and floor.overlap is Overlap.NONE) or floor.away:
             return None
         due: list[Due] = []
-        if floor.response is None and (at_ms := user.due_ms()) is not None:
+        free = floor.response is None and not floor.disclosing
+        if free and (at_ms := user.due_ms()) is not None:
             due.append((at_ms, "end of turn", self._commit))
             if not floor.consent:
                 self.preparation.deadline(due, at_ms)

@@ -9,7 +9,7 @@ from antiphon.engine.floor import Floor
 from antiphon.engine.language import words_of
 
 _YES_KEY = "1"
-_EARLY_MS = 1000
+_EARLY_MS = 300
 """Words that began so long before the end of the question do not answer it."""
 _ASKED = 2
 """Answers that are neither yes nor no, after which it is taken for a no."""
@@ -72,8 +72,7 @@ class Opening:
         floor.out.append(ReportConsent(granted, by))
         if granted:
             floor.out.append(StartRecording())
-            if setup.greeting:
-                agent.say(setup.greeting)
+            agent.say(f"{phrases.consent_granted} {setup.greeting}".strip())
         elif setup.consent_required:
             agent.say(phrases.consent_end, end_call=_REFUSED)
         else:

@@ -130,10 +130,10 @@ class DeadAir:
             return (floor.now_ms, "goodbye", self._hang_up)
         due: Due = (over_ms, "longest call", self._say_too_long)
         if self._voice.rest:
-            return earlier(due, (floor.now_ms, "rest of an answer", self._say_rest))
+            return earlier(due, (floor.now_ms, "rest of an answer", self._agent.say_rest))
         if agent.to_say:
             return earlier(due, (floor.now_ms, "own sentence", self._say_own))
-        if agent.unreported:
+        if agent.unreported and floor.digits is None:
             return earlier(due, (floor.now_ms, "late tool", self._tell_late))
         if not agent.open_tools and floor.then is None:
             at_ms = floor.idle_from_ms + self._patience_ms()
@@ -206,12 +206,6 @@ class DeadAir:
     def _say_own(self) -> None:
         text, self._agent.to_say = self._agent.to_say, ""
         self._agent.say(text)
-
-    def _say_rest(self) -> None:
-        text, ending = self._voice.rest, self._voice.rest_end
-        self._voice.rest = self._voice.rest_end = ""
-        then, self._voice.rest_then = self._voice.rest_then, None
-        self._agent.say(text, protected=self._voice.rest_protected, end_call=ending, then=then)
 
     def _hang_up(self) -> None:
         self._voice.end_call(self._voice.rest_end)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 
 from antiphon.engine import events as e
+from antiphon.engine import notice
 from antiphon.engine.agent_turn import AgentTurn
 from antiphon.engine.commands import (
     CollectDigits,
@@ -22,7 +23,7 @@ from antiphon.engine.language import words_of
 from antiphon.engine.policy import Digits
 from antiphon.engine.response import Response, ResponseState, Then
 from antiphon.engine.user_turn import END_OF_KEYS, Phase
-from antiphon.engine.voice_turn import VoiceTurn
+from antiphon.engine.voice_turn import NO_VOICE, VoiceTurn
 from antiphon.types import DIGITS_TOOL, TRANSFER_TOOL, ToolCall
 
 MACHINE = "answering machine"
@@ -212,6 +213,7 @@ class Line:
         floor, agent, voice = self._floor, self._agent, self._voice
         agent.drop_prepared()
         self.abandon()
+        notice.missed(floor)
         floor.consent, floor.then = False, None
         voice.rest = voice.rest_end = agent.to_say = agent.unreported = ""
         floor.user.restart(floor.now_ms)
@@ -250,6 +252,8 @@ class Line:
             return due
         if self._message is not None:
             return (floor.now_ms, MACHINE, self._leave_message)
+        if floor.disclosing:
+            return (floor.now_ms, "notice", self._say_notice)
         if floor.user.phase is not Phase.IDLE:
             return due
         if floor.then is not None:
@@ -261,6 +265,14 @@ class Line:
             at_ms = max(collecting.key_ms, floor.idle_from_ms) + wait_ms
             return earlier(due, (at_ms, "keys", self._typed))
         return due
+
+    def _say_notice(self) -> None:
+        """What is left of it comes before anything that the caller says; without it there is no
+        call."""
+        if self._voice.rest:
+            self._agent.say_rest()
+        else:
+            self._voice.end_call(self._voice.rest_end or NO_VOICE)
 
     def _forgotten(self) -> None:
         self._voice.end_call("on hold for too long")

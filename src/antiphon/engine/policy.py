@@ -282,6 +282,9 @@ class Phrases:
         default="I'm sorry, I have to end our call now. Thank you, and goodbye.",
         metadata={"doc": "The call's budget is spent; before the call ends."},
     )
+    consent_granted: str = field(
+        default="Thank you.", metadata={"doc": "The caller agrees to be recorded."}
+    )
     consent_refused: str = field(
         default="All right, this call is not recorded.",
         metadata={"doc": "The caller does not want to be recorded, and the call goes on."},

@@ -139,12 +139,14 @@ class VoiceTurn:
         rest, ending, protected = response.unheard(), response.end_call_reason, response.protected
         then, response.then = response.then, None
         self.stop(reason, status)
-        self.rest, self.rest_end, self.rest_protected, self.rest_then = (
-            rest,
-            ending,
-            protected,
-            then,
-        )
+        self.rest, self.rest_end, self.rest_protected = rest, ending, protected
+        if rest:
+            self.rest_then = then
+            return
+        # All of it was heard; only the player had not said so.
+        self._floor.then = then or self._floor.then
+        if self._floor.disclosing and protected and not ending:
+            notice.disclosed(self._floor)
 
     def _voiced(self, response_id: int, segment_id: int) -> Response | None:
         response = self.live(response_id)
@@ -242,8 +244,8 @@ class VoiceTurn:
         """The response is over: the one place where it ends, however it ended."""
         floor = self._floor
         self._report_heard(response)
-        completed, gone = response.close_status == "completed", response.end_call_reason == NO_VOICE
-        if completed and floor.disclosing and response.protected and not gone:
+        completed = response.close_status == "completed"
+        if completed and floor.disclosing and response.protected and not response.end_call_reason:
             notice.disclosed(floor)
         if completed:
             floor.then = response.then or floor.then

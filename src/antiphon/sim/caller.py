@@ -167,12 +167,15 @@ class Caller:
                 wait_ms = 0 if ended else keys_ms
                 world.after(wait_ms, self._pressed, (world.now_ms, act.keys))
         self.quiet_from_ms = self._key_ms = world.now_ms
-        world.send(KeyPressed(world.now_ms, act.keys[at]))
+        world.send(KeyPressed(world.now_ms, world.phone.seen(act.keys[at])))
 
     def _pressed(self, item: tuple[int, str]) -> None:
+        world = self._world
         at_ms, keys = item
+        if world.phone.is_one:
+            return  # they may belong to a number
         if at_ms == self._key_ms and keys != "#":  # and no other key since
-            self._world.caller_finished("keys")
+            world.caller_finished("keys")
 
     def _move_key(self, *, held: bool) -> None:
         world = self._world

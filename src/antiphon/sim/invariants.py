@@ -14,6 +14,7 @@ from antiphon.engine import events as e
 from antiphon.engine.floor import Deadline
 from antiphon.sim.promise import Broken, Promise
 from antiphon.sim.promises_budget import SpendingStops
+from antiphon.sim.promises_line import RecordingIsAgreed, TheAbsentAreLeftAlone
 from antiphon.sim.promises_order import (
     CommandsAreInOrder,
     EverythingCloses,
@@ -82,6 +83,8 @@ class Promises:
             self._protected,
             LatencySums(world),
             SpendingStops(world),
+            RecordingIsAgreed(world),
+            TheAbsentAreLeftAlone(world),
         )
         self.table: dict[type, list[Callable[[Any], None]]] = {c.EndCall: [self._on_end_call]}
         """What looks at which events, before they are handled, and at which commands."""

@@ -190,6 +190,8 @@ class Llm:
         elif self._replies > 2 and rng.random() < 0.12:
             call_id = f"call_{self._next_call()}"
             events.append(ToolRequested(0, response_id, call_id, "end_call", "{}"))
+        if (wish := self._world.phone.wish(response_id)) is not None:
+            events.append(wish)
         if not events or again:  # mute, or perhaps one round of tools too many
             self.excused.add(response_id)
         events.append(GenerationEnded(0, response_id))

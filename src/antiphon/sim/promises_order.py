@@ -10,13 +10,17 @@ from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.sim.clock import BACK_MS
 from antiphon.sim.promise import Promise
-from antiphon.types import END_CALL_TOOL
+from antiphon.types import DIGITS_TOOL, END_CALL_TOOL, TRANSFER_TOOL
 
 if TYPE_CHECKING:
     from antiphon.sim.world import World
 
 
 _LAG_MS = 100
+
+
+_NO_TOOLS = (END_CALL_TOOL, DIGITS_TOOL, TRANSFER_TOOL)
+"""What the engine does itself."""
 
 
 class _Voiced:
@@ -228,7 +232,7 @@ class ToolsRunOnce(Promise):
 
     def _on_requested(self, event: e.ToolRequested) -> None:
         live = self.world.llm.generating_id == event.response_id
-        if not live or event.name == END_CALL_TOOL or event.arguments in self._ran:
+        if not live or event.name in _NO_TOOLS or event.arguments in self._ran:
             return
         if not self.world.promises.is_under_way(event.response_id):
             self._prepared.append(event.arguments)

@@ -35,7 +35,17 @@ class TurnsAreAnswered(Promise):
     was understood is lost on the way."""
 
     name = "3 every turn is answered or refused"
-    __slots__ = ("_key_ms", "_keys", "_lost", "_merged", "_open", "_spent", "_turns", "owed")
+    __slots__ = (
+        "_consent",
+        "_key_ms",
+        "_keys",
+        "_lost",
+        "_merged",
+        "_open",
+        "_spent",
+        "_turns",
+        "owed",
+    )
 
     _LOST_MS = 5000
 
@@ -47,6 +57,7 @@ class TurnsAreAnswered(Promise):
         self._turns: dict[int, str] = {}
         self._merged = False
         self._spent = False  # there is no money for a generation
+        self._consent = bool(world.setup.consent_question)  # is awaited
         self._keys = ""  # pressed and not part of a turn yet
         self._key_ms = 0
 
@@ -64,7 +75,11 @@ class TurnsAreAnswered(Promise):
             c.StartGeneration: self._on_generation,
             c.ReportSpeculation: self._on_speculation,
             e.KeyPressed: self._on_key,
+            c.ReportConsent: self._on_consent,
         }
+
+    def _on_consent(self, command: c.ReportConsent) -> None:
+        self._consent = False
 
     def crashed(self) -> None:
         # What was told of an utterance stays; what it would still have given is lost.
@@ -75,6 +90,8 @@ class TurnsAreAnswered(Promise):
         self._spent = self._spent or event.level == "end"
 
     def _on_key(self, event: e.KeyPressed) -> None:
+        if self.world.phone.collecting:
+            return
         if event.key != "#" and not self.world.promises.ending:
             self._keys += event.key
             self._key_ms = self.world.now_ms
@@ -135,8 +152,8 @@ class TurnsAreAnswered(Promise):
             if known.words <= words:
                 known.words = frozenset()
         self._lost = [known for known in self._lost if not known.words <= words]
-        if command.outcome not in _REFUSED:
-            answered = command.outcome == "answered" and not self._spent
+        if command.outcome not in _REFUSED and not self.world.phone.away:
+            answered = command.outcome == "answered" and not (self._spent or self._consent)
             self.owed = c.StartGeneration if answered else c.ReportResponse
 
     def _find_keys(self, command: c.ReportTurn, before: str) -> None:
@@ -164,6 +181,8 @@ class TurnsAreAnswered(Promise):
     def tick(self) -> None:
         world = self.world
         if not self._lost and not self._open and not self._keys:
+            return
+        if world.phone.excused:
             return
         if world.vad.speaking or world.engine.agent_state is not AgentState.LISTENING:
             return
@@ -282,9 +301,14 @@ class NoDeadAir(Promise):
     def watches(self) -> dict[type, Callable[[Any], None]]:
         return {
             e.PlaybackStarted: self._on_started,
+            e.KeyPressed: self._on_key,
             c.ReportTurn: self._on_turn,
             c.ReportResponse: self._on_response,
         }
+
+    def _on_key(self, event: e.KeyPressed) -> None:
+        if self.world.phone.collecting:
+            self._waiting_ms = None  # who types does not wait
 
     def crashed(self) -> None:
         world = self.world
@@ -328,6 +352,9 @@ class NoDeadAir(Promise):
         world = self.world
         if world.player.playing or world.player.dead or world.promises.ending:
             return
+        if world.phone.excused:
+            self._waiting_ms = None
+            return
         if not world.promises.is_protected:
             self._check(world.now_ms)
         elif self._waiting_ms is not None and self._waiting_ms > self._newest_ms():
@@ -344,6 +371,8 @@ class NoDeadAir(Promise):
     def _check(self, now_ms: int) -> None:
         world = self.world
         if self._waiting_ms is None or world.caller.speaking or world.vad.speaking:
+            return
+        if world.phone.excused:
             return
         silent_ms = now_ms - max(self._waiting_ms, world.promises.quiet_from_ms)
         limit_ms = self._ANSWER_MS

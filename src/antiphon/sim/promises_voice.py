@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
+from antiphon.engine.line import MACHINE
 from antiphon.sim.promise import Promise
 
 if TYPE_CHECKING:
@@ -289,8 +290,8 @@ class FailureIsHonest(Promise):
 
 
 class ProtectedIsHeard(Promise):
-    """Protected speech is heard to its end. Only the end of the call, a broken voice or line, and
-    the death of the process excuse it."""
+    """Protected speech is heard to its end. The end of the call, a broken voice or line, a line
+    on hold, a machine at its end and the death of the process excuse it, and nothing else."""
 
     name = "8 protected speech is heard to its end"
     __slots__ = ("_all", "_texts", "live")
@@ -303,7 +304,8 @@ class ProtectedIsHeard(Promise):
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
         setup = self.world.setup
-        if not self._all and not (setup.greeting_protected and setup.greeting):
+        greeted = setup.greeting_protected and setup.greeting
+        if not self._all and not greeted and not setup.disclosure:
             return {}
         return {
             e.CallEnded: self._on_ended,
@@ -326,7 +328,10 @@ class ProtectedIsHeard(Promise):
         self._texts.append(command.text)
 
     def _on_touch(self, command: Any) -> None:
+        phone = self.world.phone
         if not self.live or self.world.tts.doubted or self.world.player.dead:
+            return
+        if phone.held or phone.machine:
             return
         if getattr(command, "response_id", self.live) == self.live:
             self.fail(f"{type(command).__name__} during protected speech")
@@ -337,6 +342,8 @@ class ProtectedIsHeard(Promise):
                 self.live = command.response_id
             return
         live, self.live = self.live, 0
+        if command.reason in ("hold", MACHINE):
+            return  # nobody hears it
         if live != command.response_id or self.world.tts.doubted or self.world.player.dead:
             return
         if command.status != "completed" or command.heard != " ".join(self._texts):

@@ -35,6 +35,11 @@ _EVENTS: dict[type, tuple[str, Callable[[Any], str]]] = {
         ),
     ),
     e.TranscriptionFailed: (_WORLD, lambda x: f"STT fails: {x.reason}"),
+    e.KeyPressed: (_CALLER, lambda x: f"presses {x.key}"),
+    e.CallRestored: (_WORLD, lambda x: "another process has the call"),
+    e.LineHeld: (_CALLER, lambda x: "puts the line on hold" if x.held else "is back on the line"),
+    e.MachineAnswered: (_WORLD, lambda x: f"a machine has answered; message {x.message!r}"),
+    e.TransferEnded: (_WORLD, lambda x: f"transfer {x.tool_call_id}: {x.outcome} {x.detail}"),
     e.TextReceived: (_CALLER, lambda x: f"types {x.text!r}"),
     e.TextGenerated: (_WORLD, lambda x: f"LLM writes {x.text!r} (response {x.response_id})"),
     e.ToolRequested: (

@@ -31,6 +31,7 @@ from antiphon.sim.promise import ENGINE_BUGS, Broken
 from antiphon.sim.purse import Purse
 from antiphon.sim.setup import draw_setup
 from antiphon.sim.stt import Stt
+from antiphon.sim.telephone import Telephone, on_telephone
 from antiphon.sim.tts import Tts
 from antiphon.sim.vad import Vad
 
@@ -42,7 +43,7 @@ HORIZON_MS = 240_000
 _AFTERWARDS_MS = 6000
 """For so long after the call stragglers may arrive."""
 _STREAMS = 16
-_SOURCES = 9
+_SOURCES = 10
 
 
 class World:
@@ -78,6 +79,7 @@ class World:
         "health",
         "llm",
         "now_ms",
+        "phone",
         "player",
         "promises",
         "purse",
@@ -99,10 +101,11 @@ class World:
         plan: Plan | None = None,
         setup: Setup | None = None,
     ) -> None:
-        rngs = [Random(seed * _STREAMS + stream) for stream in range(14)]
+        rngs = [Random(seed * _STREAMS + stream) for stream in range(15)]
         self.seed = seed
         self.faults: Faults = draw_faults(rngs[0], allowed)
-        self.setup = draw_setup(rngs[1]) if setup is None else setup
+        drawn, telephone = (setup, False) if setup else on_telephone(draw_setup(rngs[1]), rngs[14])
+        self.setup = drawn
         self._late_rng = rngs[0]
         self._queue: list[tuple[int, int, Callable[[Any], None], Any]] = []
         self._order = 0
@@ -132,6 +135,7 @@ class World:
         self.crash = Crash(self, rngs[11])
         self.purse = Purse(self, rngs[12])
         self.health = Health(self, rngs[13])
+        self.phone = Telephone(self, rngs[14], telephone)
         self.promises = Promises(self)
         self._carry_out = self._tell_members(self.promises.table)
 
@@ -155,6 +159,7 @@ class World:
             (c.ResumeAudio, self.player.resume),
             (c.FlushAudio, self._flush),
             (c.EndCall, self._end_call),
+            *self.phone.performs(),
         ):
             table.setdefault(kind, []).append(act)
         return table
@@ -217,6 +222,7 @@ class World:
         self.llm.step()
         self.tts.step(ms)
         self.player.step(ms)
+        self.phone.step(ms)
         self.promises.step(ms)
 
     def die(self) -> None:
@@ -224,12 +230,15 @@ class World:
         self.promises.crashed()
         self.send = self._send_nowhere
         self._deadline_ms = None
-        stays = (self.caller, self.clock, self.crash, self.promises, self.purse, self.health)
+        stays = {
+            *(self.caller, self.clock, self.crash, self.promises),
+            *(self.purse, self.health, self.phone),
+        }
         queue = [item for item in self._queue if getattr(item[2], "__self__", None) in stays]
         queue += [item for item in self._queue if item[2] == self.hang_up]
         heapq.heapify(queue)
         self._queue[:] = queue
-        for member in (self.vad, self.stt, self.llm, self.tts, self.player):
+        for member in (self.vad, self.stt, self.llm, self.tts, self.player, self.phone):
             member.reset()
 
     def go_on(self, engine: Conversation) -> None:
