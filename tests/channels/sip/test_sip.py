@@ -435,7 +435,7 @@ def test_what_comes_of_a_refer() -> None:
     referral.notified(fragment(b"SIP/2.0 100 Trying\r\n"))
     assert not told
     referral.notified(fragment(b"SIP/2.0 486 Busy Here\r\n", "terminated;reason=noresource"))
-    referral.over()
+    referral.over(by_them=True)
     assert told == [486]
     refused = Referral(told.append)
     refused.answered(Response((), b"", 405, ""))
@@ -445,8 +445,12 @@ def test_what_comes_of_a_refer() -> None:
     assert told[-1] == 408
     gone = Referral(told.append)
     gone.answered(Response((), b"", 202, ""))
-    gone.over()
+    gone.over(by_them=True)
     assert told[-1] == 200
+    ours = Referral(told.append)
+    ours.answered(Response((), b"", 202, ""))
+    ours.over(by_them=False)
+    assert told[-1] == 487
     assert [outcome(code) for code in (200, 486, 480, 603, 500)] == [
         *("connected", "busy", "no_answer", "refused", "failed")
     ]

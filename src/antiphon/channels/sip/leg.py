@@ -26,6 +26,7 @@ from antiphon.channels.sip.transaction import ServerTransaction
 from antiphon.channels.sip.wire import Flow
 
 GLARE_S = 2.5
+CALLER_GONE = "caller hung up"
 State = Literal["offered", "answered", "up", "over"]
 Answered = Callable[[Response | None], None]
 
@@ -92,7 +93,7 @@ class Leg:
     def _cancelled(self) -> None:
         if self._invite is not None and self.state == "offered":
             self._invite.respond(self._response(self._invite.request, 487))
-            self._over("caller hung up")
+            self._over(CALLER_GONE)
 
     # ---- a call of ours ----------------------------------------------------------------------
 
@@ -271,7 +272,7 @@ class Leg:
         if self._invite is not None and self.state == "offered":
             self._invite.respond(self._response(self._invite.request, 487))
         transaction.respond(self._response(transaction.request, 200))
-        self._over("caller hung up")
+        self._over(CALLER_GONE)
 
     def _change(self, transaction: ServerTransaction) -> None:
         """A re-INVITE or UPDATE: a refresh, or another offer."""
@@ -373,5 +374,5 @@ class Leg:
         self._session.stop()
         self._agent.forget(self.dialog.key)
         if self.referral is not None:
-            self.referral.over()
+            self.referral.over(by_them=reason == CALLER_GONE)
         self.user.on_over(reason)

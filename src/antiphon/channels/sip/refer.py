@@ -38,10 +38,10 @@ class Referral:
         elif notify.get("subscription-state").strip().lower().startswith("terminated"):
             self._finish(SILENT)
 
-    def over(self) -> None:
+    def over(self, *, by_them: bool) -> None:
         """The call itself has ended. Many a trunk says no more than that when the caller has been
         passed on."""
-        self._finish(200 if self.accepted else GONE)
+        self._finish(200 if self.accepted and by_them else GONE)
 
     def _finish(self, status: int) -> None:
         done, self._done = self._done, None
