@@ -15,7 +15,7 @@ def outbound_for(service: PhoneService, sip: OutboundLine | None = None) -> Outb
     """The outbound calls of a server; None where `phone.yaml` has no `outbound`.
 
     Args:
-        sip: our SIP endpoint as a line, where there is one.
+        sip: our SIP endpoint as a line (`phone/sip_line.py`), where there is one.
 
     Raises:
         ConfigError: a setting has no meaning, or its company is not set up.
@@ -28,6 +28,9 @@ def outbound_for(service: PhoneService, sip: OutboundLine | None = None) -> Outb
         if line is None:
             message = "calls by SIP need the section `sip` with a trunk"
             raise ConfigError(message, path="phone.yaml", key="outbound.vendor")
+        if config.machine == "message":
+            message = "by SIP answering machines are not detected; write `machine: ignore`"
+            raise ConfigError(message, path="phone.yaml", key="outbound.machine")
     else:
         company = service.companies.get(config.vendor)
         if company is None:
