@@ -392,8 +392,8 @@ def test_companies_that_cannot_make_the_calls() -> None:
         outbound_for(service(LineHost(), "", vendor="telnyx"))
     with pytest.raises(ConfigError, match="need the section `sip`"):
         outbound_for(service(LineHost(), "", vendor="sip"))
+    by_sip = service(LineHost(), "", vendor="sip", machine="message", message="Hello.")
     with pytest.raises(ConfigError, match="not detected"):
-        by_sip = service(LineHost(), "", vendor="sip", machine="message", message="Hello.")
         outbound_for(by_sip, ScriptedLine())
     without = PhoneService(LineHost(), PhoneConfig(), Metrics(), {})
     assert outbound_for(without) is None
