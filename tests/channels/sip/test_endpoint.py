@@ -287,6 +287,31 @@ async def test_a_number_is_called_by_the_trunk() -> None:
         await call.release()
 
 
+async def test_the_number_is_found_where_a_trunk_calls_our_contact() -> None:
+    async with endpoint(accounts=[ACCOUNT]) as pbx:
+        numbers = {"+4930123": "sales"}
+        async with endpoint(trunks=trunk(pbx), peers=["127.0.0.1"], numbers=numbers) as ours:
+            invite = (
+                "INVITE sip:antiphon@127.0.0.1 SIP/2.0\r\n"
+                "Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKnumber\r\n"
+                "From: <sip:a@b>;tag=1\r\nTo: <sip:4930123@trunk.example>\r\n"
+                "Contact: <sip:a@127.0.0.1:9>\r\n"
+                "Call-ID: number\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+            )
+            ours._station.agent.received(invite.encode(), Flow("udp", "127.0.0.1", 9))
+            await until(lambda: ours.host.talks)
+            assert ours.host.agents == ["sales"]
+            call = ours.host.talks[0].call
+            assert isinstance(call, SipCall)
+            assert call.facts.called == "4930123"
+            cancel = invite.replace("INVITE", "CANCEL").encode()
+            ours._station.agent.received(cancel, Flow("udp", "127.0.0.1", 9))
+            await call.release()
+            # Nobody acknowledges the 200.
+            ours._station.agent.transactions.close()
+            ours._station.agent.legs.clear()
+
+
 async def test_a_wrong_password_at_a_trunk_is_told() -> None:
     async with endpoint(accounts=[ACCOUNT]) as pbx:
         wrong = trunk(pbx, password=Secret("wrong"))

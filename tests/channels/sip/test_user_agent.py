@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.sip_world import Person, World
+from tests.support.sip_world import Person, Porter, World
 
+from antiphon.channels.sip.digest import Credentials
+from antiphon.channels.sip.leg_audio import LegAudio
 from antiphon.channels.sip.message import Request, parse
-from antiphon.channels.sip.user_agent import Options
+from antiphon.channels.sip.user_agent import Admission, Options, Refusal
 from antiphon.channels.sip.wire import Flow
 
 INVITE = (
@@ -343,6 +345,85 @@ def test_an_invite_without_an_offer_is_made_one() -> None:
     assert person.told == ["up"]
     assert person.agreed is not None
     assert person.agreed.codec.name == "PCMU"
+
+
+# ---- what servers ask of us ----------------------------------------------------------------
+
+
+class Asking(Porter):
+    """Refuses the first so many INVITEs."""
+
+    def __init__(self, *refusals: Refusal) -> None:
+        super().__init__()
+        self.refusals = list(refusals)
+        self.seen: list[Request] = []
+
+    def admit(self, request: Request, flow: Flow) -> Admission | Refusal:
+        self.seen.append(request)
+        return self.refusals.pop(0) if self.refusals else Admission()
+
+
+CHALLENGE = 'Digest realm="r", nonce="n", qop="auth", algorithm=MD5'
+
+
+def asked(*refusals: Refusal) -> tuple[Person, Asking]:
+    world = World()
+    gate = Asking(*refusals)
+    there = world.add("192.0.2.3", gate)
+    caller, _ = world.a.dial(there, Credentials("alice", "secret"))
+    world.run(40)
+    return caller, gate
+
+
+@pytest.mark.parametrize(("status", "header"), [(401, "www"), (407, "proxy")])
+def test_a_password_is_given_when_it_is_asked_for(status: int, header: str) -> None:
+    challenge = Refusal(status, ((f"{header}-authenticate", CHALLENGE),))
+    caller, gate = asked(challenge)
+    assert caller.told == [180, "up"]
+    name = "authorization" if status == 401 else "proxy-authorization"
+    assert 'username="alice"' in gate.seen[1].get(name)
+    assert gate.seen[1].cseq[0] == gate.seen[0].cseq[0] + 1
+    assert gate.seen[1].call_id == gate.seen[0].call_id
+
+
+def test_a_wrong_password_is_given_once() -> None:
+    challenge = Refusal(401, (("www-authenticate", CHALLENGE),))
+    caller, gate = asked(challenge, challenge, challenge)
+    assert caller.told == ["failed 401"]
+    assert len(gate.seen) == 2
+    stale = Refusal(401, (("www-authenticate", CHALLENGE + ", stale=true"),))
+    caller, gate = asked(challenge, stale)
+    assert caller.told == [180, "up"]
+
+
+def test_a_longer_session_is_agreed_to() -> None:
+    caller, gate = asked(Refusal(422, (("min-se", "3600"),)))
+    assert caller.told == [180, "up"]
+    assert gate.seen[1].get("session-expires") == "3600"
+
+
+def test_another_codec_and_address_during_a_call() -> None:
+    world = World()
+    caller, callee = connected(world)
+    assert caller.leg is not None
+    caller.leg.audio = LegAudio(("PCMA",))
+    caller.leg.audio.place("192.0.2.1", 30_500)
+    caller.leg.hold(False, lambda _: None)
+    world.run(1)
+    assert callee.told[-1] == "changed"
+    assert callee.agreed is not None
+    assert (callee.agreed.codec.name, callee.agreed.remote[1]) == ("PCMA", 30_500)
+
+
+def test_a_change_that_cannot_be_leaves_the_call_as_it_is() -> None:
+    world = World()
+    caller, callee = connected(world)
+    assert caller.leg is not None
+    before = callee.agreed
+    caller.leg.send("UPDATE", body=("application/sdp", OFFER.replace(" 0 101", " 18").encode()))
+    world.run(1)
+    assert world.log[-1] == "2:488"
+    assert callee.agreed == before
 
 
 # ---- bounds --------------------------------------------------------------------------------

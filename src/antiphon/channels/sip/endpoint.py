@@ -26,7 +26,7 @@ from antiphon.channels.sip import sdp
 from antiphon.channels.sip.call import RECORD_TIMEOUT_S, SipCall
 from antiphon.channels.sip.config import SipConfig
 from antiphon.channels.sip.dialing import CallOrder
-from antiphon.channels.sip.entrance import Entrance
+from antiphon.channels.sip.entrance import Entrance, called_users
 from antiphon.channels.sip.leg import Leg
 from antiphon.channels.sip.message import Request
 from antiphon.channels.sip.outbound import OnStatus, ring
@@ -126,8 +126,10 @@ class SipEndpoint:
 
     async def aclose(self) -> None:
         """Hang up, sign out, close. Idempotent."""
-        for call in list(self._calls.values()):
-            if call is not None:
+        for task, call in list(self._calls.items()):
+            if call is None:
+                task.cancel()
+            else:
                 call.end("server stopped")
         if self._calls:
             await asyncio.wait(self._calls, timeout=RECORD_TIMEOUT_S)
@@ -295,11 +297,10 @@ def _digits(number: str) -> str:
 
 
 def _facts(invite: Request) -> CallFacts:
-    """Who calls whom. The URI of the request says better than `To` who was called."""
-    called = parse_uri(invite.uri)
-    caller = invite.from_.uri
+    """Who calls whom."""
+    caller, called = invite.from_.uri, called_users(invite)[0]
     return CallFacts(
-        "inbound", _plain(caller.user or caller.host), _plain(called.user), _plain(invite.call_id)
+        "inbound", _plain(caller.user or caller.host), _plain(called), _plain(invite.call_id)
     )
 
 

@@ -12,8 +12,8 @@ from antiphon.channels.sip.guard import Bucket, Failures, Peers
 from antiphon.channels.sip.message import Headers, Request
 from antiphon.channels.sip.registrar import Registrar
 from antiphon.channels.sip.transaction import RETRY_AFTER_S
-from antiphon.channels.sip.uri import AddressError, parse_uri
-from antiphon.channels.sip.user_agent import Admission, Refusal
+from antiphon.channels.sip.uri import parse_uri
+from antiphon.channels.sip.user_agent import CONTACT_USER, Admission, Refusal
 from antiphon.channels.sip.wire import Flow
 from antiphon.errors import UserFacingError
 
@@ -87,14 +87,11 @@ class Entrance:
         return Admission(self._agent(request, account, trunk), account, trunk)
 
     def _agent(self, request: Request, account: str, trunk: str) -> str | None:
-        try:
-            called = parse_uri(request.uri).user.partition(";")[0]
-        except AddressError:
-            called = ""
         numbers = self._config.numbers
-        for name in (called, called.removeprefix("+"), f"+{called}"):
-            if name in numbers:
-                return numbers[name]
+        for called in called_users(request):
+            for name in (called, called.removeprefix("+"), f"+{called}"):
+                if name in numbers:
+                    return numbers[name]
         if account:
             return self._accounts[account].agent
         return self._config.trunks[trunk].agent if trunk else None
@@ -117,3 +114,12 @@ class Entrance:
         values = self._doorkeeper.challenges(self._clock(), stale=stale)
         headers: Headers = tuple(("www-authenticate", value) for value in values)
         return Refusal(401, headers)
+
+
+def called_users(request: Request) -> list[str]:
+    """Who was called, the best name first. A trunk that we are registered at asks for our contact,
+    and tells the number in `To` only."""
+    users = [parse_uri(request.uri).user.partition(";")[0], request.to.uri.user]
+    if users[0] == CONTACT_USER:
+        users.reverse()
+    return [user for user in users if user] or [""]

@@ -31,6 +31,7 @@ MOST_LEGS = 2_000
 STRANGERS_PER_SECOND = 200
 """Answers to requests that belong to no call. Beyond it they are dropped, so that nobody is flooded
 by us in somebody else's name."""
+CONTACT_USER = "antiphon"
 EXTENSIONS = frozenset({"timer"})
 IN_DIALOG = ("BYE", "CANCEL", "INFO", "UPDATE", "NOTIFY", "PRACK", "REFER")
 
@@ -81,7 +82,7 @@ class Options:
     """What it can, and how much of it. `user` is the user part of our contact."""
 
     codecs: tuple[str, ...] = ("opus", "PCMU", "PCMA")
-    user: str = "antiphon"
+    user: str = CONTACT_USER
     most_legs: int = MOST_LEGS
     strangers_per_second: float = STRANGERS_PER_SECOND
 
