@@ -37,3 +37,21 @@ def test_the_address_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "Antiphon is ready: open http://localhost:8080\n"
     command._announce(ServerSettings(host="0.0.0.0", port=8080))
     assert "https" in capsys.readouterr().out
+
+
+def test_a_telephone_file_makes_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_TOKEN", "t")
+    path = tmp_path / "phone.yaml"
+    text = (
+        "public_url: https://voice.example.com\nvendors:\n  twilio:\n    account_sid: AC1\n"
+        "    auth_token: ${TWILIO_TOKEN}\n    numbers: {'+15550199': NAME}\n"
+    )
+    path.write_text(text.replace("NAME", "Clinic"))
+    service = command._phone(str(path), FakeHost())
+    assert (list(service.companies), service.public_url) == (
+        ["twilio"],
+        "https://voice.example.com",
+    )
+    path.write_text(text.replace("NAME", "Nobody"))
+    with pytest.raises(UserFacingError, match="Nobody"):
+        command._phone(str(path), FakeHost())

@@ -65,3 +65,20 @@ class TestOrigin:
             assert (await client.get("/api/agents", headers=headers)).status_code == 200
             headers["Origin"] = "https://other.example"
             assert (await client.get("/api/agents", headers=headers)).status_code == 403
+
+
+async def test_a_public_name_opens_the_telephones_paths_and_no_others() -> None:
+    settings = ServerSettings(
+        public_url="https://Voice.example.com:8443", public_paths=("/twilio/", "/telnyx/")
+    )
+    transport = httpx.ASGITransport(create_app(FakeHost(), settings, Metrics()))
+    for host, path, status in (
+        ("voice.example.com", "/twilio/voice", 404),
+        ("VOICE.example.com:8443", "/telnyx/status", 404),
+        ("voice.example.com", "/api/agents", 403),
+        ("voice.example.com", "/twilio", 403),
+        ("other.example.com", "/twilio/voice", 403),
+        ("localhost", "/api/agents", 200),
+    ):
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+            assert (await client.get(path)).status_code == status, (host, path)

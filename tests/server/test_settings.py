@@ -20,3 +20,10 @@ def test_where_the_page_is(host: str, local: bool, url: str) -> None:
     settings = ServerSettings(host=host)
     assert settings.is_local is local
     assert settings.url == url
+
+
+def test_the_public_name() -> None:
+    assert ServerSettings().public_name == ""
+    assert ServerSettings(public_url="https://Voice.Example.com:8443").public_name == (
+        "voice.example.com"
+    )
