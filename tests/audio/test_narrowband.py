@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from antiphon.audio import g711
+from antiphon.audio.double import Doubler
 from antiphon.audio.narrowband import UpperBand
 from antiphon.audio.resample import LiveResampler
 from antiphon.types import FRAME_BYTES
@@ -29,7 +30,7 @@ def recording(name: str) -> bytes:
 
 
 def by_telephone(pcm: bytes, law: g711.Law = "mulaw") -> bytes:
-    down, up = LiveResampler(16_000, 8000), LiveResampler(8000, 16_000)
+    down, up = LiveResampler(16_000, 8000), Doubler()
     return up.push(g711.decode(g711.encode(down.push(pcm), law), law))
 
 

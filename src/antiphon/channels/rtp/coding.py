@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from antiphon.audio import g711
-from antiphon.audio.resample import LiveResampler
+from antiphon.audio.double import Doubler
 from antiphon.channels.rtp.codec import Codec
 from antiphon.channels.rtp.opus import RATE_HZ as OPUS_RATE_HZ
 from antiphon.channels.rtp.opus import OpusDecoder, OpusEncoder
@@ -19,7 +19,6 @@ FADE_MS = 60
 
 _LAWS: dict[str, g711.Law] = {"pcmu": "mulaw", "pcma": "alaw"}
 _FRAME_SAMPLES = G711_RATE_HZ * FRAME_MS // 1000
-_PRIME_SAMPLES = 32
 
 
 class Decoder(Protocol):
@@ -70,9 +69,7 @@ def make_encoder(codec: Codec) -> Encoder:
 class _G711Decoder:
     def __init__(self, law: g711.Law) -> None:
         self._law = law
-        self._resampler = LiveResampler(G711_RATE_HZ, INPUT_RATE_HZ)
-        # It keeps the last samples back; with a few before the first, 20 ms in are 20 ms out.
-        self._first = self._resampler.push(bytes(_PRIME_SAMPLES * 2))
+        self._doubler = Doubler()
         self._last = bytes(_FRAME_SAMPLES * 2)
         self._faded_ms = 0
 
@@ -80,7 +77,7 @@ class _G711Decoder:
         pcm = g711.decode(payload, self._law)
         self._last = (self._last + pcm)[-_FRAME_SAMPLES * 2 :]
         self._faded_ms = 0
-        return self._out(pcm)
+        return self._doubler.push(pcm)
 
     def conceal(self, ms: int, following: bytes | None = None) -> bytes:
         count = G711_RATE_HZ * ms // 1000
@@ -88,11 +85,7 @@ class _G711Decoder:
         gone = self._faded_ms + np.arange(count) * 1000 / G711_RATE_HZ
         self._faded_ms += ms
         faded = again * np.clip(1 - gone / FADE_MS, 0, 1)
-        return self._out(faded.astype("<i2").tobytes())
-
-    def _out(self, pcm: bytes) -> bytes:
-        first, self._first = self._first, b""
-        return first + self._resampler.push(pcm)
+        return self._doubler.push(faded.astype("<i2").tobytes())
 
 
 class _G711Encoder:
