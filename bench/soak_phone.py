@@ -80,24 +80,29 @@ class Callers:
     def __init__(self, server: Server, seconds: float, seed: int, soak: Soak) -> None:
         self._server, self._seconds, self._soak = server, seconds, soak
         self._seed = seed
+        self._doing: dict[int, str] = {}
 
     async def one(self, number: int) -> None:
         """A call, whatever becomes of it."""
         rng = random.Random(f"{self._seed}/{number}")
         how = rng.choices(list(BEHAVIOURS), list(BEHAVIOURS.values()))[0]
         sid = secrets.token_hex(16)
+        self._doing[number] = "asks where the stream is"
         try:
             async with asyncio.timeout(self._seconds + PATIENCE_S):
                 form = incoming_form("CA" + sid, "AC" + "0" * 32, "+15550100100", "+15550100199")
                 voice = self._server.url + "/twilio/voice"
                 place = await ask_voice(voice, form, self._server.auth_token)
+                self._doing[number] = "is on the line"
                 await self._behave(how, rng, place, sid, number)
         except TimeoutError:
-            self._soak.failed[f"{how}: stuck"] += 1
+            self._soak.failed[f"{how}: stuck, {self._doing[number]}"] += 1
         except (NotConnected, WebSocketException, OSError) as error:
             # Those who misbehave may be shown the door in any way.
             if how in ("polite", "hangs up", "pulls the plug"):
                 self._soak.failed[f"{how}: {str(error)[:80]}"] += 1
+        finally:
+            del self._doing[number]
         self._soak.done[how] += 1
 
     async def _behave(
@@ -114,7 +119,9 @@ class Callers:
             await self._talk(how, rng, line, place.url, headers, number)
             return
         async with connect(place.url, additional_headers=headers, compression=None) as socket:
+            self._doing[number] = "has the line"
             await self._rude(how, rng, line, socket)
+            self._doing[number] = "hangs up"
 
     async def _talk(
         self,
