@@ -191,6 +191,20 @@ def test_holding_and_coming_back() -> None:
     assert callee.agreed.receives
 
 
+def test_a_change_waits_for_the_one_before() -> None:
+    world = World()
+    caller, callee = connected(world)
+    assert caller.leg is not None
+    done: list[object] = []
+    caller.leg.hold(True, done.append)
+    caller.leg.hold(False, done.append)
+    world.run(5)
+    assert len(done) == 2
+    assert None not in done
+    assert callee.agreed is not None
+    assert callee.agreed.sends
+
+
 def test_both_change_at_once() -> None:
     world = World()
     caller, callee = connected(world)

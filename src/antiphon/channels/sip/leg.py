@@ -167,6 +167,10 @@ class Leg:
         self._agent.transactions.request(request, self.dialog.flow, on_response, on_failed)
 
     def _reinvite(self, done: Answered, again: bool = True, proof: Headers = ()) -> None:
+        if self.state == "up" and (self._inviting or self._invite_open) and again:
+            # Another change is under way: ours waits for it.
+            self._agent.timers.after(GLARE_S, lambda: self._reinvite(done, False, proof))
+            return
         if self.state != "up" or self._inviting or self._invite_open:
             done(None)
             return

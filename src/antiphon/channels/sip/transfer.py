@@ -58,8 +58,8 @@ class Transferring:
         leg = self._call.leg
         if leg is None or leg.state != "up":
             return TransferResult("failed", "the call is not up")
-        await _hold(leg, True)
         try:
+            await _hold(leg, True)
             result = await (self._warm(leg) if self._target.message else self._cold(leg))
         except BaseException:
             leg.hold(False, lambda _: None)
