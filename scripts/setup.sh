@@ -191,6 +191,8 @@ if [ "$want" = test ]; then
     has_browser || missing="$missing chromium"
     has_atomic "$venv_python" || missing="$missing libatomic1"
     command -v espeak-ng >/dev/null 2>&1 || missing="$missing espeak-ng"
+    command -v baresip >/dev/null 2>&1 || missing="$missing baresip"
+    command -v sipp >/dev/null 2>&1 || missing="$missing sip-tester"
 fi
 if [ -n "$missing" ]; then
     # shellcheck disable=SC2086

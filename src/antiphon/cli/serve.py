@@ -11,9 +11,10 @@ from antiphon.errors import UserFacingError
 
 if TYPE_CHECKING:
     from antiphon.agent.load import LoadedAgent
+    from antiphon.channels.sip.endpoint import SipEndpoint
     from antiphon.server.phone_service import PhoneService
-    from antiphon.server.run import ManagedHost
     from antiphon.server.settings import ServerSettings
+    from antiphon.session.supervisor import Supervisor
 
 
 def serve(
@@ -50,6 +51,7 @@ def serve(
     import uvloop
 
     from antiphon.agent.default import default_agent
+    from antiphon.phone.sip_line import SipLine
     from antiphon.server.outbound_setup import outbound_for
     from antiphon.server.run import run
     from antiphon.server.settings import ServerSettings
@@ -70,10 +72,14 @@ def serve(
             "public_paths": tuple(f"/{name}/" for name in service.companies),
         }
     )
-    # Here begins what else `phone.yaml` may ask for: `sip` (channels/sip/endpoint.py, a
-    # SipEndpoint; as a line it is the second argument of `outbound_for`).
-    outbound = outbound_for(service)
-    uvloop.run(run(supervisor, settings, _announce, phone=service, outbound=outbound))
+    sip = _sip(service, supervisor)
+    outbound = outbound_for(service, None if sip is None else SipLine(sip))
+
+    def announce(settings: ServerSettings) -> None:
+        _announce(settings)
+        _announce_lines(service, sip)
+
+    uvloop.run(run(supervisor, settings, announce, phone=service, outbound=outbound, sip=sip))
 
 
 def _load(paths: list[str]) -> dict[str, LoadedAgent]:
@@ -91,7 +97,7 @@ def _load(paths: list[str]) -> dict[str, LoadedAgent]:
 
 def _supervisor(
     agents: dict[str, LoadedAgent], max_calls: int, day_budget: str | None
-) -> ManagedHost:
+) -> Supervisor:
     from antiphon.agent.default import data_folder
     from antiphon.observe.metrics import METRICS
     from antiphon.session.accounts import LEDGER_NAME, parse_limits
@@ -107,12 +113,26 @@ def _supervisor(
     )
 
 
-def _phone(path: str, host: ManagedHost) -> PhoneService:
+def _phone(path: str, host: Supervisor) -> PhoneService:
     from antiphon.observe.metrics import METRICS
     from antiphon.phone.load import load_phone
     from antiphon.server.phone_service import PhoneService
 
     return PhoneService(host, load_phone(path), METRICS)
+
+
+def _sip(service: PhoneService, host: Supervisor) -> SipEndpoint | None:
+    from antiphon.channels.sip.endpoint import SipEndpoint
+
+    config = service.config.sip
+    return None if config is None else SipEndpoint(host, config, host.speak)
+
+
+def _announce_lines(service: PhoneService, sip: SipEndpoint | None) -> None:
+    for name in service.companies:
+        typer.echo(f"{name}: have calls asked for at {service.url(name, 'voice')}")
+    if sip is not None:
+        typer.echo(f"SIP: listening on port {sip.port}")
 
 
 def _announce(settings: ServerSettings) -> None:

@@ -33,6 +33,13 @@ class ManagedHost(Host, Protocol):
     async def drain(self, timeout_s: float) -> None: ...
 
 
+class Line(Protocol):
+    """A way of being called besides HTTP: the SIP endpoint. Its `aclose` has a deadline."""
+
+    async def start(self) -> None: ...
+    async def aclose(self) -> None: ...
+
+
 class _Server(uvicorn.Server):
     """uvicorn ends at the first signal; here the calls come first, so `run` handles signals."""
 
@@ -48,6 +55,7 @@ async def run(
     metrics: Metrics = METRICS,
     phone: PhoneService | None = None,
     outbound: Outbound | None = None,
+    sip: Line | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then take no more calls, give the present ones
     `settings.drain_s`, and end. A second signal ends at once.
@@ -69,6 +77,8 @@ async def run(
                 if outbound is not None:
                     await outbound.start()
                 await host.start()
+                if sip is not None:
+                    await sip.start()
             on_ready(settings)
             await _first(serving, stopping)
         finally:
@@ -76,6 +86,8 @@ async def run(
             draining = asyncio.create_task(host.drain(settings.drain_s), name="drain")
             await _first(draining, stopping)
             draining.cancel()
+            if sip is not None:
+                await sip.aclose()
             server.should_exit = True
             # Whoever signals twice does not want to wait for open connections either.
             server.force_exit = stopping.is_set()

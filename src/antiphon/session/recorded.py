@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from antiphon.audio.resample import LiveResampler
 from antiphon.audio.wav import read_pcm
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers import registry
@@ -27,12 +26,11 @@ from antiphon.providers.base import (
     TtsSegment,
     TtsSegmentDone,
 )
+from antiphon.session.render import RATE_HZ, render
 
 log = logging.getLogger(__name__)
 
-RATE_HZ = 16_000
 RECORD_DEADLINE_S = 20.0
-MAX_SECONDS = 30
 
 
 class RecordedVoice:
@@ -83,7 +81,8 @@ class RecordedVoice:
 
     async def _record(self) -> None:
         ways: list[Callable[[], Awaitable[bytes]]]
-        ways = [*(partial(self._say, voice) for voice in self._voices), self._say_builtin]
+        ways = [partial(render, voice, self._sentence) for voice in self._voices]
+        ways.append(self._say_builtin)
         for say in ways:
             try:
                 async with asyncio.timeout(RECORD_DEADLINE_S):
@@ -99,25 +98,9 @@ class RecordedVoice:
         voice = registry.make("tts", "flite", None, AgentHints())
         await voice.start()
         try:
-            return await self._say(voice)
+            return await render(voice, self._sentence)
         finally:
             await voice.aclose()
-
-    async def _say(self, voice: Tts) -> bytes:
-        async def text() -> AsyncIterator[TtsSegment]:
-            spoken = self._sentence
-            if getattr(voice, "takes_ssml", False):
-                spoken = f"<speak>{spoken}</speak>"
-            yield TtsSegment(0, spoken)
-
-        resampler = LiveResampler(voice.sample_rate_hz, RATE_HZ)
-        pcm = bytearray()
-        async for event in voice.stream(text()):
-            if isinstance(event, TtsAudio):
-                pcm += resampler.push(event.pcm)
-            if len(pcm) > MAX_SECONDS * RATE_HZ * 2:
-                raise ProviderError("speaks without end", provider="recorded", retryable=False)
-        return bytes(pcm + resampler.flush())
 
     def _load(self) -> bytes:
         if self._path is None or not self._path.exists():

@@ -11,12 +11,13 @@ from pathlib import Path
 from antiphon.agent.config import Limits
 from antiphon.agent.load import LoadedAgent
 from antiphon.channels.base import Call, Telephone
-from antiphon.errors import CapacityError, UserFacingError
+from antiphon.errors import CapacityError, ProviderError, UserFacingError
 from antiphon.observe.metrics import METRICS, Metrics
 from antiphon.session.accounts import Accounts
 from antiphon.session.clock import Clock, RealClock
 from antiphon.session.kept import Archive, Kept
 from antiphon.session.providers import STOP_DEADLINE_S, Providers, start_providers
+from antiphon.session.render import RATE_HZ, render
 from antiphon.session.session import Session
 from antiphon.session.trace import TraceFolder
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 START_DEADLINE_S = 60.0
 OPEN_DEADLINE_S = 5.0
+SPEAK_DEADLINE_S = 10.0
 
 
 class Supervisor:
@@ -180,6 +182,17 @@ class Supervisor:
         self.metrics.call_started(call.channel, name)
         self.metrics.calls_active(self.active_calls)
         return session
+
+    async def speak(self, text: str) -> tuple[bytes, int]:
+        """A sentence in the first agent's voice, mono s16 PCM and its rate: for a person who is
+        told of a caller. Empty when the voice fails."""
+        voice = self._providers[next(iter(self.agents))].voices[0]
+        try:
+            async with asyncio.timeout(SPEAK_DEADLINE_S):
+                return await render(voice, text), RATE_HZ
+        except (TimeoutError, ProviderError) as error:
+            log.warning("a sentence was not spoken: %s", error or "too late")
+            return b"", RATE_HZ
 
     def _keep(self, call_id: str, agent: LoadedAgent, call: Call, clock: Clock) -> Kept:
         """What is to be kept of a call that begins."""
