@@ -21,7 +21,7 @@ T4_S = 5.0
 """How long a message may linger in the network."""
 GIVE_UP_S = 64 * T1_S
 MAGIC = "z9hG4bK"
-MOST_TRANSACTIONS = 4_096
+MOST_TRANSACTIONS = 8_192
 """At once, of each kind; beyond, requests are answered with 503."""
 RETRY_AFTER_S = 5
 Key = tuple[str, ...]
@@ -97,7 +97,8 @@ class ServerTransaction:
         """The final response has arrived."""
         if self._again is not None:
             self._again.cancel()
-        if self.state == "completed" and self.is_invite and self._end is not None:
+        # Whoever acknowledges has no reason to send the INVITE again; copies may be on their way.
+        if self.state in ("completed", "accepted") and self.is_invite and self._end is not None:
             self._end.cancel()
             self._end = self._owner.timers.after(0 if self.flow.reliable else T4_S, self.finish)
         self.on_no_ack = _nothing
