@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -47,11 +48,11 @@ def test_a_telephone_file_makes_a_service(tmp_path: Path, monkeypatch: pytest.Mo
         "    auth_token: ${TWILIO_TOKEN}\n    numbers: {'+15550199': NAME}\n"
     )
     path.write_text(text.replace("NAME", "Clinic"))
-    service = command._phone(str(path), FakeHost())
+    service = command._phone(str(path), cast("Any", FakeHost()))
     assert (list(service.companies), service.public_url) == (
         ["twilio"],
         "https://voice.example.com",
     )
     path.write_text(text.replace("NAME", "Nobody"))
     with pytest.raises(UserFacingError, match="Nobody"):
-        command._phone(str(path), FakeHost())
+        command._phone(str(path), cast("Any", FakeHost()))

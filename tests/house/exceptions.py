@@ -85,6 +85,11 @@ _PROMISES = "tests/sim/test_broken_engines.py plants the bugs that it has to fin
 
 UNTESTED: dict[str, str] = {
     "agent/default.py": "tests/cli/test_call.py and test_serve.py start what it finds",
+    "channels/phone/stream.py": "tests/server/test_phone.py runs it over real WebSockets",
+    "channels/phone/twilio.py": "tests/vendors/test_twilio_sdk.py, by Twilio's own library",
+    "channels/phone/twiml.py": "tests/vendors/test_twilio_sdk.py, by Twilio's own library",
+    "channels/phone/wire.py": "tests/server/test_direct.py tests both wires alike",
+    "server/phone_service.py": "tests/server/test_phone.py",
     "errors.py": "messages are tested where they are raised: tests/agent/test_explain.py",
     "sim/caller.py": _WORLD,
     "sim/faults.py": _WORLD,
