@@ -89,7 +89,6 @@ UNTESTED: dict[str, str] = {
     "channels/phone/twilio.py": "tests/vendors/test_twilio_sdk.py, by Twilio's own library",
     "channels/phone/twiml.py": "tests/vendors/test_twilio_sdk.py, by Twilio's own library",
     "channels/phone/wire.py": "tests/server/test_direct.py tests both wires alike",
-    "server/phone_service.py": "tests/server/test_phone.py",
     "errors.py": "messages are tested where they are raised: tests/agent/test_explain.py",
     "sim/caller.py": _WORLD,
     "sim/faults.py": _WORLD,
