@@ -1,4 +1,4 @@
-"""`antiphon serve`: agents for browsers, and the page to talk to them."""
+"""`antiphon serve`: agents for browsers and telephones, and the page to talk to them."""
 
 from __future__ import annotations
 
@@ -51,8 +51,6 @@ def serve(
     import uvloop
 
     from antiphon.agent.default import default_agent
-    from antiphon.phone.sip_line import SipLine
-    from antiphon.server.outbound_setup import outbound_for
     from antiphon.server.run import run
     from antiphon.server.settings import ServerSettings
 
@@ -64,8 +62,18 @@ def serve(
     supervisor = _supervisor(agents, max_calls, day_budget)
     if phone is None:
         uvloop.run(run(supervisor, settings, _announce))
-        return
-    service = _phone(phone, supervisor)
+    else:
+        _serve_lines(_phone(phone, supervisor), supervisor, settings)
+
+
+def _serve_lines(service: PhoneService, supervisor: Supervisor, settings: ServerSettings) -> None:
+    """Beside the page: telephone companies, SIP, and calls of ours."""
+    import uvloop
+
+    from antiphon.phone.sip_line import SipLine
+    from antiphon.server.outbound_setup import outbound_for
+    from antiphon.server.run import run
+
     settings = settings.model_copy(
         update={
             "public_url": service.public_url,

@@ -97,7 +97,11 @@ class Session:
         )
         self._health = HealthWatch(providers, clock.now_ms, self._post)
         self._voice = self._make_voice()
-        self._perform: dict[type[c.Command], Callable[[Any], None]] = {
+        self._perform = self._table()
+
+    def _table(self) -> dict[type[c.Command], Callable[[Any], None]]:
+        """Who carries out which command."""
+        return {
             c.BeginUtterance: self._begin_utterance,
             c.FinalizeUtterance: self._finalize_utterance,
             c.EndUtterance: self._end_utterance,
