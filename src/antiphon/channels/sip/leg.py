@@ -250,7 +250,8 @@ class Leg:
 
     def _acknowledged(self, ack: Request) -> None:
         invite = self._invite
-        if invite is None or ack.cseq[0] != invite.request.cseq[0]:
+        # Nothing can be acknowledged before it is answered; the INVITE is needed for that.
+        if invite is None or self.state == "offered" or ack.cseq[0] != invite.request.cseq[0]:
             return
         invite.acknowledged()
         self._invite = None

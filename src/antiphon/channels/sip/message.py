@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Self
 
 from antiphon.channels.sip.uri import (
+    MAX_PARAMS,
     TOKEN,
     Address,
     AddressError,
@@ -338,7 +339,10 @@ def _wrong_headers(message: Message) -> str:
     if int(number) >= LARGEST or not message.call_id or len(message.call_id) > 4096:
         return "cseq or call-id"
     try:
-        return "" if message.from_ and message.to and message.via else "addresses"
+        # What is added to it on the way has to find room.
+        if len(message.via.params) > MAX_PARAMS - 2:
+            return "via"
+        return "" if message.from_ and message.to else "addresses"
     except (AddressError, IndexError):
         return "addresses"
 
