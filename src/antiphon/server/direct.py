@@ -14,7 +14,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import ProtocolError
+from websockets.exceptions import InvalidState, ProtocolError
 
 from antiphon.channels.phone.wire import (
     NORMAL_CLOSURE,
@@ -78,7 +78,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
                 self.conn.send_text(message.encode())
             else:
                 self.conn.send_binary(message)
-        except ProtocolError:
+        except (InvalidState, ProtocolError):
             return False
         self.transport.write(b"".join(self.conn.data_to_send()))
         return self.transport.get_write_buffer_size() <= MAX_BUFFERED
