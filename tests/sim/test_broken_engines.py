@@ -5,18 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
+from antiphon.engine import notice
 from antiphon.engine.agent_turn import AgentTurn
 from antiphon.engine.budget import Budget
-from antiphon.engine.caller_side import CallerSide
 from antiphon.engine.conversation import Conversation
 from antiphon.engine.dead_air import DeadAir
-from antiphon.engine.floor import Deadline
+from antiphon.engine.floor import Deadline, Floor
 from antiphon.engine.history import History
+from antiphon.engine.line import Line
 from antiphon.engine.policy import Setup
 from antiphon.engine.response import Response
 from antiphon.engine.user_turn import UserTurn
@@ -211,7 +213,7 @@ def test_an_open_tool_that_is_ignored_is_caught(monkeypatch: pytest.MonkeyPatch)
         response = self._generating(event.response_id)
         if response is not None:
             response.generating = False
-            self._flush_text(response)
+            self._text.flush(response)
             self._after_step(response)
 
     monkeypatch.setattr(AgentTurn, "on_generation_ended", ended)
@@ -538,7 +540,9 @@ def test_a_line_that_is_given_up_for_a_step_of_the_clock_is_caught(
 
 
 def test_words_that_are_taken_for_an_echo_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CallerSide, "_is_echo", lambda self, text: self._floor.echo < 0.1)
+    monkeypatch.setattr(
+        "antiphon.engine.caller_side.is_own_voice", lambda floor, text: floor.echo < 0.1
+    )
     assert caught() == "3 every turn is answered or refused"
 
 
@@ -547,3 +551,41 @@ def test_an_agent_that_is_stopped_in_protected_speech_is_caught(
 ) -> None:
     monkeypatch.setattr(Response, "protected", property(lambda self: False))
     assert caught() == "8 protected speech is heard to its end"
+
+
+# ---- a telephone ---------------------------------------------------------------------------
+
+
+def test_a_recording_without_a_yes_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def begin(floor: Any) -> str:
+        said = notice_begin(floor)
+        floor.out.append(c.StartRecording())
+        return said
+
+    notice_begin = notice.begin
+    monkeypatch.setattr(notice, "begin", begin)
+    assert caught() == "recording is agreed to"
+
+
+def test_a_secret_number_on_tape_is_caught() -> None:
+    class Taped(Conversation):
+        def handle(self, event: e.Event) -> list[c.Command]:
+            kinds = (c.PauseRecording, c.ResumeRecording)
+            return [one for one in super().handle(event) if not isinstance(one, kinds)]
+
+    assert caught(Taped) == "recording is agreed to"
+
+
+def test_an_answer_before_the_notice_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Line, "next_due", lambda self, due: due)
+    assert caught()
+
+
+def test_talk_to_a_line_on_hold_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Floor, "away", False)
+    assert caught() == "the absent are left alone"
+
+
+def test_a_transfer_of_which_nobody_tells_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Line, "_transfer_lost", lambda self: None)
+    assert caught()

@@ -84,17 +84,26 @@ class TheAbsentAreLeftAlone(Promise):
     generated; a caller is passed on once for each wish, and a call that was passed on ends."""
 
     name = "the absent are left alone"
-    __slots__ = ("_connected", "_made")
+    __slots__ = ("_connected", "_held", "_made", "_ringing", "_until_ms")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._made: set[str] = set()
-        self._connected = False
+        self._connected = self._held = False
+        self._ringing = ""  # the wish for which a person is being reached
+        self._until_ms = 0  # then it is given up
+
+    def restored(self) -> None:
+        self._ringing = ""
+
+    def step(self, ms: int) -> None:
+        self._ringing = ""  # to an engine that looks at the clock it may be over
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
         if not self.world.phone.is_one:
             return {}
         return {
+            e.LineHeld: self._on_held,
             e.TransferEnded: self._on_ended,
             c.TransferCall: self._on_transfer,
             c.StartGeneration: self._on_word,
@@ -104,17 +113,24 @@ class TheAbsentAreLeftAlone(Promise):
         }
 
     def _on_word(self, command: Any) -> None:
-        floor = self.world.engine._floor
-        if floor.away:
+        ringing = self._ringing and self.world.engine_ms < self._until_ms
+        if self._held or ringing:
             self.fail(f"{type(command).__name__} while the caller is away")
 
     def _on_transfer(self, command: c.TransferCall) -> None:
         if command.tool_call_id in self._made:
             self.fail("passed on twice for one wish")
         self._made.add(command.tool_call_id)
+        self._ringing = command.tool_call_id
+        self._until_ms = self.world.engine_ms + command.deadline_ms
+
+    def _on_held(self, event: e.LineHeld) -> None:
+        self._held = event.held
 
     def _on_ended(self, event: e.TransferEnded) -> None:
         self._connected = self._connected or event.outcome == "connected"
+        if event.tool_call_id == self._ringing:
+            self._ringing = ""
 
     def _on_end(self, command: c.EndCall) -> None:
         if command.reason == TRANSFERRED and not self._connected:
