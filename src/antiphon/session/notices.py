@@ -82,6 +82,16 @@ def of_command(command: c.Command) -> list[Notice]:
             return [{"type": "antiphon.overlap", "decision": command.decision, "why": command.why}]
         case c.ReportBudget():
             return [{"type": "antiphon.budget", "level": command.level, "scope": command.scope}]
+        case c.ReportConsent():
+            return [{"type": "antiphon.consent", "granted": command.granted, "by": command.by}]
+        case c.StartRecording() | c.ResumeRecording():
+            return [{"type": "antiphon.recording", "state": "on"}]
+        case c.PauseRecording():
+            return [{"type": "antiphon.recording", "state": "paused"}]
+        case c.CollectDigits():
+            return [_digits(command.name, "awaited")]
+        case c.DigitsCollected():
+            return [_digits(command.name, command.outcome)]
         case c.CallTool():
             return [
                 {
@@ -120,6 +130,10 @@ def cost(bill: dict[str, Any], *, final: bool = False) -> Notice:
 def error(kind: str, message: str) -> Notice:
     """Something went wrong; the session goes on."""
     return {"type": "error", "error": {"type": kind, "message": message}}
+
+
+def _digits(name: str, state: str) -> Notice:
+    return {"type": "antiphon.digits", "name": name, "state": state}
 
 
 def _turn(command: c.ReportTurn) -> Notice:
