@@ -160,8 +160,9 @@ def test_an_endless_call_has_a_bounded_record(kept: Kept) -> None:
 
 
 def test_a_slow_disk_is_given_the_newest_state_once(kept: Kept) -> None:
-    gate = threading.Event()
-    kept.writer.submit(gate.wait, 10)
+    gate, busy = threading.Event(), threading.Event()
+    kept.writer.submit(lambda: (busy.set(), gate.wait(10)))
+    assert busy.wait(10)
     for number in range(50):
         kept.at(number, c.DigitsCollected(f"t{number}", "pin", "nothing"))
     assert kept.writer._work_queue.qsize() <= 1
