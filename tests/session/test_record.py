@@ -161,7 +161,12 @@ def test_an_endless_call_has_a_bounded_record(kept: Kept) -> None:
 
 def test_a_slow_disk_is_given_the_newest_state_once(kept: Kept) -> None:
     gate, busy = threading.Event(), threading.Event()
-    kept.writer.submit(lambda: (busy.set(), gate.wait(10)))
+
+    def wait() -> None:
+        busy.set()
+        gate.wait(10)
+
+    kept.writer.submit(wait)
     assert busy.wait(10)
     for number in range(50):
         kept.at(number, c.DigitsCollected(f"t{number}", "pin", "nothing"))

@@ -11,7 +11,8 @@ from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers import registry
 from antiphon.providers.base import AgentHints, TtsAudio, TtsEvent, TtsSegment
 from antiphon.providers.scripted import ScriptedTts
-from antiphon.session.recorded import RATE_HZ, RecordedVoice, cache_folder
+from antiphon.session.recorded import RecordedVoice, cache_folder
+from antiphon.session.render import RATE_HZ
 
 SENTENCE = "I have lost my voice."
 
