@@ -101,6 +101,17 @@ async def test_a_call_from_order_to_end() -> None:
     assert stage.dialer.list(10) == [record]
 
 
+async def test_what_became_of_each_order_is_counted() -> None:
+    stage = Stage()
+    counted: list[str] = []
+    stage.dialer.count = counted.append
+    await stage.call()
+    stage.line.say(0, "busy")
+    with pytest.raises(Refused):
+        await stage.call("+1 900 555 1234")
+    assert counted == ["busy", "refused_premium"]
+
+
 @pytest.mark.parametrize("end", ["busy", "no_answer", "failed", "canceled"])
 async def test_calls_that_nobody_took(end: Any) -> None:
     stage = Stage()

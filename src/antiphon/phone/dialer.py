@@ -75,6 +75,8 @@ class Dialer:
         self._reserving = asyncio.Lock()
         self._never = NeverCall(config.do_not_call)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.count: Callable[[str], None] = lambda outcome: None
+        """Told what became of each order: a state, or `refused_` and the rule."""
 
     # ---- orders ----------------------------------------------------------------------------
 
@@ -196,6 +198,7 @@ class Dialer:
         record = self._new(order.to[:40], agent, order.variables, "refused")
         record.rule, record.reason, record.ended_s = refusal.rule, refusal.message, record.queued_s
         record.certain = True
+        self.count(f"refused_{refusal.rule}")
         if keep:
             self._keep(record)
         return Refused(refusal, record)
@@ -311,6 +314,7 @@ class Dialer:
             record.duration_s = max(0, round(record.ended_s - record.answered_s))
         self._live.pop(record.id, None)
         self._keep(record)
+        self.count(state)
         ended = self._ended.pop(record.id, None)
         if ended is not None:
             ended(record)

@@ -39,6 +39,7 @@ def outbound_for(service: PhoneService, sip: OutboundLine | None = None) -> Outb
             raise ConfigError(message, path="phone.yaml", key="outbound.vendor")
         line = CompanyLine(service, company.vendor, machines=config.machine == "message")
     outbound = Outbound(config, line, service.host.check, data_folder())
+    outbound.dialer.count = service.metrics.dialed
     host = service.host
     outbound.problem_of = lambda order: order_problem(
         host.agents[host.check(order.agent)].config, order.variables
