@@ -212,9 +212,20 @@ async def test_the_caller_is_passed_on() -> None:
         target = stage.phone.targets[0]
         assert (target.name, target.to) == ("sales", "+493012345678")
         assert "a car" in target.message
+        assert target.ring_s == 25
         stage.phone.result.set_result(TransferResult("connected"))
         await stage.ends()
         assert stage.session.ended_reason == "transferred"
+
+
+async def test_it_does_not_ring_longer_than_the_call_waits() -> None:
+    llm = Pieces([wants(TRANSFER_TOOL, target="sales")])
+    turn = {"dead_air": {"transfer_deadline_ms": 20_000}, "speculation": {"prepare": "nothing"}}
+    stage = PhoneStage(agent(transfer=TRANSFER, turn=turn), providers(llm=llm))
+    async with stage:
+        await stage.turn()
+        await stage.until(lambda: stage.phone.targets)
+        assert stage.phone.targets[0].ring_s == 10
 
 
 async def test_nobody_answers_and_the_agent_goes_on() -> None:

@@ -24,6 +24,8 @@ from antiphon.types import DIGITS_TOOL, KEYS_TOOL
 
 Post = Callable[[e.Event], None]
 Spawn = Callable[..., asyncio.Task[None]]
+MARGIN_S, LEAST_RING_S = 10, 5
+"""What a transfer may take besides ringing; and the least that it rings."""
 NO_TELEPHONE = "only telephone calls can do that"
 
 
@@ -150,7 +152,8 @@ class SessionLine:
             return TransferResult("refused", found)
         if self._phone is None:
             return TransferResult("refused", NO_TELEPHONE)
-        target = TransferTarget(found.name, found.to, found.ring_s, found.message)
+        ring_s = min(found.ring_s, max(LEAST_RING_S, command.deadline_ms // 1000 - MARGIN_S))
+        target = TransferTarget(found.name, found.to, ring_s, found.message)
         try:
             async with asyncio.timeout(command.deadline_ms / 1000):
                 return await self._phone.transfer(target)
