@@ -6,6 +6,7 @@ import hashlib
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -240,7 +241,8 @@ def connected(stream: Stream) -> VoiceResponse:
     if stream.status_url:
         told = {"status_callback": stream.status_url, "status_callback_method": "POST"}
     inner = TwimlStream(url=stream.url, **told)
-    inner.append(Parameter(name="token", value=stream.token))
+    for name, value in {"token": stream.token, **stream.parameters}.items():
+        inner.append(Parameter(name=name, value=value))
     connect = Connect()
     connect.append(inner)
     response = VoiceResponse()
@@ -250,6 +252,8 @@ def connected(stream: Stream) -> VoiceResponse:
 
 def test_a_stream_is_connected() -> None:
     same(twilio().answer(STREAM), connected(STREAM))
+    told = replace(STREAM, parameters={"from": "+15550001", "to": "+1555<2>", "call_id": "CA1"})
+    same(twilio().answer(told), connected(told))
     bare = Stream(STREAM.url, "t")
     same(twilio().answer(bare), connected(bare))
 

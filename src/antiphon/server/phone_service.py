@@ -106,7 +106,8 @@ class PhoneService:
         token = self._tokens.issue(Admission(agent, facts, resume), ttl_s, time.time(), longest)
         scheme, _, rest = self.public_url.partition("://")
         url = f"{'ws' if scheme == 'http' else 'wss'}://{rest}/{vendor}/media"
-        return Stream(url, token)
+        told = {"from": facts.caller, "to": facts.called, "call_id": facts.line_call_id}
+        return Stream(url, token, parameters={key: one for key, one in told.items() if one})
 
     def url(self, vendor: str, what: str) -> str:
         """The public address of a webhook: `voice`, `status`, `machine`."""

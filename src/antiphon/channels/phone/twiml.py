@@ -35,9 +35,13 @@ def answer(stream: Stream) -> str:
         if stream.status_url
         else ""
     )
+    given = {"token": stream.token, **stream.parameters}
+    parameters = "".join(
+        f"<Parameter name={quoteattr(name)} value={quoteattr(value)}/>"
+        for name, value in given.items()
+    )
     return document(
-        f"<Connect><Stream url={quoteattr(stream.url)}{told}>"
-        f'<Parameter name="token" value={quoteattr(stream.token)}/></Stream></Connect>'
+        f"<Connect><Stream url={quoteattr(stream.url)}{told}>{parameters}</Stream></Connect>"
     ).body
 
 

@@ -82,6 +82,9 @@ class Stream:
     """`wss://host/twilio/media`, without a query."""
     token: str
     status_url: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """`from`, `to` and `call_id`, for who reads the stream beside us; we ourselves believe only
+    what the token says."""
 
 
 @dataclass(frozen=True, slots=True)
