@@ -21,6 +21,8 @@ ASKED = Answer(
     (Call("call_a", "price", '{"drink": "latte"}'), Call("call_b", "price", '{"drink": "café"}')),
     thoughts="they want prices",
 )
+# Google's library makes a class of aiohttp's where that is installed, which aiohttp discourages.
+AIOHTTP = pytest.mark.filterwarnings("ignore:Inheritance class Aiohttp:DeprecationWarning")
 WANTED = [("call_a", {"drink": "latte"}), ("call_b", {"drink": "café"})]
 
 
@@ -111,6 +113,7 @@ async def test_anthropic_errors() -> None:
             await client.messages.create(**wrong)
 
 
+@AIOHTTP
 async def test_gemini() -> None:
     async with FakeGemini(ASKED, Answer("Five.")) as fake:
         client = genai.Client(api_key="k", http_options={"base_url": fake.http_url})
@@ -154,6 +157,7 @@ async def test_gemini() -> None:
     assert set(fake.bodies[0]) >= {"contents", "tools", "systemInstruction"}
 
 
+@AIOHTTP
 async def test_gemini_errors() -> None:
     async with FakeGemini(Answer("", stop="PROHIBITED_CONTENT")) as fake:
         client = genai.Client(api_key="k", http_options={"base_url": fake.http_url})
