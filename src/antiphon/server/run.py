@@ -23,8 +23,6 @@ from antiphon.server.settings import ServerSettings
 
 START_TIMEOUT_S = 120.0
 CLOSE_GRACE_S = 5.0
-GC_THRESHOLDS = (20_000, 20, 20)
-"""New objects before the youngest are looked through, and how often before older ones are."""
 MAX_CONNECTIONS = 2_000
 """Open HTTP connections; beyond that uvicorn answers 503 itself."""
 
@@ -104,10 +102,9 @@ async def run(
 
 def _spare_the_collector() -> None:
     """What is loaded by now stays. Looking through all of it for garbage takes a tenth of a second
-    and more, in which no call moves; so it is left out from now on, and looked at less often."""
+    and more, in which no call moves; so it is left out from now on."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _first(task: asyncio.Task[None], event: asyncio.Event) -> None:
