@@ -41,7 +41,7 @@ class Served:
         self.line = ScriptedLine()
         self.line.at_once = TALKED
         listener = listen(ServerSettings(port=0))
-        self.url = f"http://localhost:{listener.getsockname()[1]}"
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = OutboundConfig(
             vendor="scripted",
             sender="+4930999999",
@@ -126,7 +126,7 @@ def test_what_cannot_be_done(
 ) -> None:
     assert command(monkeypatch, served, "dial", ANNA, "--var", "name") == 2
     assert "--var name=Anna" in capsys.readouterr().err
-    assert run(monkeypatch, "dial", ANNA, "--server", "http://localhost:1") == 2
+    assert run(monkeypatch, "dial", ANNA, "--server", "http://127.0.0.1:1") == 2
     assert "antiphon serve --phone" in capsys.readouterr().err
     monkeypatch.setenv("ANTIPHON_API_KEY", "another")
     assert command(monkeypatch, served, "dial", ANNA) == 2

@@ -419,7 +419,7 @@ async def test_from_the_order_to_the_conversation_and_its_end(
     fake.asked.clear()
     port = listener.getsockname()[1]
 
-    async with httpx.AsyncClient(base_url=f"http://localhost:{port}", trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
 
         async def tell(path: str, form: dict[str, str]) -> None:
             signature = RequestValidator(TOKEN).compute_signature(PUBLIC + path, form)

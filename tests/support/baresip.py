@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 BARESIP = shutil.which("baresip")
 MODULES = Path("/usr/lib/baresip/modules")
 RATES_HZ = {"PCMU": 8000, "PCMA": 8000, "opus": 48_000}
@@ -90,7 +92,10 @@ async def dialling(
     stereo; it hangs up at its end."""
     assert BARESIP is not None
     _write(folder, wav, codec, account)
-    ours, theirs = pty.openpty()
+    try:
+        ours, theirs = pty.openpty()
+    except OSError:
+        pytest.skip("baresip is operated by a pseudo terminal, and this system has none (/dev/pts)")
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *(BARESIP, "-4", "-f", str(folder), "-e", f"/dial {uri}"),

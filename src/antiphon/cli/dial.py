@@ -14,7 +14,7 @@ import typer
 from antiphon.errors import AntiphonError, UserFacingError
 
 KEY_VARIABLE = "ANTIPHON_API_KEY"
-SERVER = "http://localhost:8080"
+SERVER = "http://127.0.0.1:8080"
 REQUEST_S = 60.0
 POLL_S = 1.0
 MAX_LOST = 30
