@@ -153,6 +153,7 @@ class Line:
             return
         self._over("abandoned")
         self._agent.open_tools.pop(collecting.tool_call_id, None)
+        self._agent.notes.pop(collecting.tool_call_id, None)
         floor.history.set_output(collecting.tool_call_id, _SPOKE)
 
     # ---- somebody else ---------------------------------------------------------------------
