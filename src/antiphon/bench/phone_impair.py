@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from antiphon.bench.impair import late_or_lost
+
 RACE_MS = 120.0
 """How long marks are under way where they are to cross a `clear`."""
 
@@ -48,13 +50,11 @@ class Weather:
 
     def frame_delay_ms(self) -> float | None:
         """How much later a frame goes out; None for one that is lost."""
-        # Both are drawn in any case, so that one setting does not change the other's draws.
-        lost, late = self._frames.random() < self._is.loss, self._frames.random()
-        return None if lost else late * self._is.jitter_ms
+        return late_or_lost(self._frames, self._is.loss, self._is.jitter_ms)
 
     def mark_delay_ms(self) -> float | None:
         """How much later a mark comes back; None for one that never does."""
-        lost, late = self._marks.random() < self._is.lose_marks, self._marks.random()
-        if lost:
+        late_ms = late_or_lost(self._marks, self._is.lose_marks, self._is.late_marks_ms)
+        if late_ms is None:
             return None
-        return late * self._is.late_marks_ms + (RACE_MS if self._is.clear_race else 0.0)
+        return late_ms + (RACE_MS if self._is.clear_race else 0.0)
