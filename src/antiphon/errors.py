@@ -3,6 +3,8 @@
 AntiphonError
 ├── UserFacingError         shown verbatim: what happened and what to do
 │   ├── ConfigError         the agent's file: file, line, key
+│   ├── ForbiddenError      another person's call
+│   ├── GoneError           a call that is over
 │   └── CapacityError       too many calls
 ├── ProviderError           a provider failed: which one, and whether trying again may help
 └── IllegalEvent            the engine was given an event that cannot happen in its state
@@ -42,6 +44,14 @@ class ConfigError(UserFacingError):
 
 class CapacityError(UserFacingError):
     """The server has as many calls as it may have, or is shutting down."""
+
+
+class ForbiddenError(UserFacingError):
+    """Who asks may not: the call is another person's."""
+
+
+class GoneError(UserFacingError):
+    """What is asked for was there, and is over."""
 
 
 class ProviderError(AntiphonError):

@@ -6,25 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.bench.phone_load import PhoneLoad, histogram, run_phone_load
+from antiphon.bench.phone_load import PhoneLoad, run_phone_load
 
 AUDIO = str(Path(__file__).parents[1] / "data" / "speech" / "s2i_ec21e470.flac")
-
-
-def test_a_histogram_is_what_came_in_between() -> None:
-    def reading(*counts: float) -> dict[str, float]:
-        edges = ("0.01", "0.02", "0.05", "+Inf")
-        return {f'late_bucket{{le="{edge}"}}': n for edge, n in zip(edges, counts, strict=True)}
-
-    before, after = reading(5, 5, 5, 5), reading(95, 103, 105, 105)
-    assert histogram([before], [after], "late") == {
-        "count": 100, "p50": 5.56, "p99": 35.0, "p99.9": 48.5, "within_20_ms": 0.98,
-    }  # fmt: skip
-    beyond = histogram([reading(0, 0, 0, 0)], [reading(0, 0, 0, 4)], "late")
-    assert beyond["p50"] is None, "nothing is known beyond the last edge"
-    assert histogram([before], [before], "late")["count"] == 0
-    both = histogram([before, before], [after, after], "late")
-    assert both["count"] == 200
 
 
 @pytest.mark.e2e

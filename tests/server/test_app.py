@@ -80,7 +80,7 @@ async def test_an_offer_is_answered(client: httpx.AsyncClient, host: FakeHost) -
     assert answer["session_id"] == host.sessions[0].call_id
     assert host.sessions[0].agent == "Clinic"
     gone = {"session_id": answer["session_id"], "token": "guess"}
-    assert (await client.post("/api/voice/hangup", json=gone)).status_code == 404
+    assert (await client.post("/api/voice/hangup", json=gone)).status_code == 403
     gone["token"] = answer["token"]
     assert (await client.post("/api/voice/hangup", json=gone)).status_code == 204
     async with asyncio.timeout(2):

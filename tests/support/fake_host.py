@@ -54,6 +54,9 @@ class FakeSession:
     speaking: bool = False
     keys: list[str] = field(default_factory=list)
     talk_keys: list[bool] = field(default_factory=list)
+    holds: list[bool] = field(default_factory=list)
+    heard_by_caller: int = 0
+    returns: int = 0
     quiet_frames: int = 0
     responses: int = 0
     items: int = 0
@@ -108,6 +111,17 @@ class FakeSession:
 
     def on_talk_key(self, held: bool) -> None:
         self.talk_keys.append(held)
+
+    def on_heard(self, frames: int) -> None:
+        self.heard_by_caller = frames
+
+    def on_hold(self, held: bool) -> None:
+        self.holds.append(held)
+
+    def on_return(self) -> None:
+        self.returns += 1
+        session = {"id": self.call_id, "agent": {"name": self.agent}}
+        self.call.notify({"type": "antiphon.session.resumed", "session": session, "items": []})
 
     def hang_up(self, reason: str) -> None:
         self.hung_up.append(reason)

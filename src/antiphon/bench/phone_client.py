@@ -1,10 +1,8 @@
-"""The callers of a load, in a process of their own: a job as JSON comes in on stdin, figures go out
-on stdout. So what callers cost is no part of what the server costs."""
+"""The callers of a load by telephone, in a process of their own."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import secrets
 import sys
@@ -15,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from antiphon.bench.child import run_child
 from antiphon.bench.phone_caller import SimCall
 from antiphon.bench.phone_figures import share, summarize
 from antiphon.bench.phone_line import Caller, NotConnected, ask_voice, incoming_form
@@ -110,21 +109,7 @@ async def run_job(job: Job) -> dict[str, Any]:
     Raises:
         RuntimeError: that process broke down.
     """
-    code = "from antiphon.bench.phone_client import main; main()"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", code), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        said, _ = await process.communicate(json.dumps(asdict(job)).encode())
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    if process.returncode:
-        raise RuntimeError("the process with the callers broke down")
-    figures: dict[str, Any] = json.loads(said)
-    return figures
+    return await run_child(__name__, asdict(job))
 
 
 def main() -> None:

@@ -5,9 +5,8 @@ What a server costs is read from the outside; callers are counted apart.
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from typing import Any
 from antiphon.bench.phone_client import SPREAD_S, Job, run_job
 from antiphon.bench.phone_heard import compare, read_trace
 from antiphon.bench.phone_server import MS_PER_WORD, Server, agent_file
+from antiphon.bench.served import MemoryWatch, histogram, sum_of
 
 WARM_S = 8.0
 """Of the single call before: what a first call loads is no part of what a further one costs."""
 SPARE_CALLS = 10
-_BUCKET = '_bucket{le="'
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ async def _measure(
     urls = tuple(f"{server.url}/twilio/voice" for server in servers)
     tokens = tuple(server.auth_token for server in servers)
     tell(f"one call to each server for {WARM_S:.0f} s")
-    watch = _Watch(servers)
+    watch = MemoryWatch(servers)
     warm = Job(urls, tokens, load.audio, len(servers), WARM_S, load.seed, load.interrupt)
     await watch.during(run_job(warm))
     rss_one = watch.most_mb
@@ -110,70 +109,6 @@ async def _measure(
         "rss_mb_per_further_call": round((watch.most_mb - rss_one) / further, 3),
         "files_after": [cost.files for cost in spent],
         "calls_left": sum(one.get("antiphon_calls_active", 0.0) for one in after),
-        "provider_errors": _sum_of(after, "antiphon_provider_errors_total"),
-        "refused_requests": _sum_of(after, "antiphon_phone_requests_refused_total"),
+        "provider_errors": sum_of(after, "antiphon_provider_errors_total"),
+        "refused_requests": sum_of(after, "antiphon_phone_requests_refused_total"),
     }
-
-
-class _Watch:
-    """Looks at the servers' memory every half second while calls go on."""
-
-    def __init__(self, servers: Sequence[Server]) -> None:
-        self._servers = servers
-        self.most_mb = 0.0
-
-    async def during(self, job: Any) -> dict[str, Any]:
-        """The most memory of all while the job runs is `most_mb`."""
-        most = 0.0
-        task = asyncio.ensure_future(job)
-        try:
-            while not task.done():
-                most = max(most, sum(server.cost().rss_mb for server in self._servers))
-                await asyncio.wait([task], timeout=0.5)
-        finally:
-            task.cancel()
-        self.most_mb = most
-        figures: dict[str, Any] = task.result()
-        return figures
-
-
-def histogram(
-    before: Sequence[Mapping[str, float]], after: Sequence[Mapping[str, float]], name: str
-) -> dict[str, float | None]:
-    """What was observed between two readings of the same processes, by Prometheus' buckets: within
-    a bucket values are taken to be spread evenly. In ms."""
-    prefix = name + _BUCKET
-    counts: dict[float, float] = {}
-    for first, last in zip(before, after, strict=True):
-        for key, value in last.items():
-            if key.startswith(prefix):
-                edge = float(key.removeprefix(prefix).removesuffix('"}'))
-                counts[edge] = counts.get(edge, 0.0) + value - first.get(key, 0.0)
-    edges = sorted(counts)
-    total = counts[edges[-1]] if edges else 0.0
-    if not total:
-        return {"count": 0, "p50": None, "p99": None, "p99.9": None}
-
-    def quantile(part: float) -> float | None:
-        low_edge = low = 0.0
-        for edge in edges:
-            if counts[edge] >= part * total:
-                if edge == float("inf"):
-                    return None
-                inside = (part * total - low) / max(1e-9, counts[edge] - low)
-                return round((low_edge + (edge - low_edge) * inside) * 1000, 2)
-            low_edge, low = edge, counts[edge]
-        return None
-
-    found: dict[str, float | None] = {"count": total}
-    for label, part in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)):
-        found[label] = quantile(part)
-    if 0.02 in counts:
-        found["within_20_ms"] = round(counts[0.02] / total, 5)
-    return found
-
-
-def _sum_of(readings: Sequence[Mapping[str, float]], name: str) -> float:
-    return sum(
-        value for one in readings for key, value in one.items() if key.partition("{")[0] == name
-    )

@@ -46,6 +46,21 @@ class CallIO(Protocol):
         """Push to talk: the caller holds the key, or lets it go."""
         ...
 
+    def on_heard(self, frames: int) -> None:
+        """So many of the frames with sound that were read since the call began have been heard.
+        Only for a call that `tells_heard`; elsewhere reading is hearing."""
+        ...
+
+    def on_hold(self, held: bool) -> None:
+        """The line is on hold, or lost: the caller hears nothing; or they are back. What was read
+        and not told to be heard is lost, and said again."""
+        ...
+
+    def on_return(self) -> None:
+        """The caller is there by another connection, maybe with an empty screen: say what it should
+        show."""
+        ...
+
     def hang_up(self, reason: str) -> None:
         """The caller is gone, or asked to end. Idempotent."""
         ...
@@ -57,15 +72,6 @@ class CallIO(Protocol):
 
 class TelephoneIO(CallIO, Protocol):
     """What a session offers to a telephone line besides."""
-
-    def on_heard(self, frames: int) -> None:
-        """So many of the frames with sound that were read since the call began have been heard.
-        Only for a channel that `tells_heard`; elsewhere reading is hearing."""
-        ...
-
-    def on_hold(self, held: bool) -> None:
-        """The caller put the line on hold, or is back."""
-        ...
 
     def on_machine(self, message: str) -> None:
         """An answering machine has taken the call: say the message, protected, and hang up; with an
@@ -138,16 +144,21 @@ class TransferResult:
 
 
 @runtime_checkable
-class Telephone(Call, Protocol):
+class DistantCall(Call, Protocol):
+    """A call whose far end may hear later than it is sent."""
+
+    @property
+    def tells_heard(self) -> bool:
+        """Whether it calls `CallIO.on_heard`, because the far end buffers what it is sent."""
+        ...
+
+
+@runtime_checkable
+class Telephone(DistantCall, Protocol):
     """A call over a telephone line, which can do more than others."""
 
     @property
     def facts(self) -> CallFacts: ...
-
-    @property
-    def tells_heard(self) -> bool:
-        """Whether it calls `TelephoneIO.on_heard`, because the far end buffers what it is sent."""
-        ...
 
     def clear(self) -> None:
         """Drop what was read but is not heard yet: the response was flushed."""

@@ -16,6 +16,8 @@ EVENTS_PER_S = 10.0
 EVENTS_BURST = 20.0
 COMPLAINTS_PER_S = 1.0
 KEYS = frozenset("0123456789*#")
+PLAYOUT = ("jitter_buffer_ms", "output_ms", "round_trip_ms")
+MAX_PLAYOUT_MS = 10_000
 MAX_REJECTED = 500
 """A peer that has sent so much rubbish is not a caller any more."""
 
@@ -42,6 +44,17 @@ class TalkKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Playout:
+    """What a page measured of its end of the line, by the browser's getStats; None: not known."""
+
+    jitter_buffer_ms: float | None = None
+    """How long sound waits in the browser's jitter buffer."""
+    output_ms: float | None = None
+    """From there to the ear: the sound device."""
+    round_trip_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """The caller asks to end."""
 
@@ -58,7 +71,7 @@ class Flooded:
     """More rubbish than any caller sends by mistake: end the call."""
 
 
-ClientEvent = Typed | KeyPressed | TalkKey | HangUp | Rejected | Flooded
+ClientEvent = Typed | KeyPressed | TalkKey | Playout | HangUp | Rejected | Flooded
 
 
 @dataclass(slots=True)
@@ -129,7 +142,15 @@ def parse(raw: str | bytes) -> ClientEvent:
         if not isinstance(event.get("held"), bool):
             return Rejected("A talk key is held (true) or not (false).")
         return TalkKey(event["held"])
+    if event["type"] == "antiphon.playout":
+        return Playout(*(_ms(event.get(name)) for name in PLAYOUT))
     return Rejected(f"Unknown event type {event['type'][:60]!r}; docs/events.md lists them.")
+
+
+def _ms(value: Any) -> float | None:
+    """A time that is possible; anything else is not known."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and 0 <= value <= MAX_PLAYOUT_MS else None
 
 
 def _typed(item: Any) -> ClientEvent:

@@ -15,6 +15,7 @@ from antiphon.channels.client_events import (
     Flooded,
     HangUp,
     KeyPressed,
+    Playout,
     Rejected,
     TalkKey,
     Typed,
@@ -127,6 +128,8 @@ class TextCall:
                     self._io.on_key(key)
                 case TalkKey():
                     self.notify(error_event("There is nothing to hold a key for without a voice."))
+                case Playout():
+                    pass
                 case HangUp():
                     self.end("caller hung up")
                 case Rejected(complaint) if complaint:

@@ -12,28 +12,27 @@ from typing import Any, Literal, Protocol
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from antiphon import __version__
 from antiphon.channels.base import Call, CallIO
 from antiphon.channels.text import serve_text
-from antiphon.channels.webrtc import WebRtcChannel
-from antiphon.channels.webrtc_offer import MAX_SDP_CHARS
-from antiphon.errors import CapacityError, UserFacingError
+from antiphon.channels.voice.calls import VoiceCalls
+from antiphon.errors import CapacityError, ForbiddenError, GoneError, UserFacingError
 from antiphon.observe.metrics import CONTENT_TYPE, METRICS, Metrics
 from antiphon.server.guard import Guard
 from antiphon.server.outbound import KEY_VARIABLE, Outbound, add_outbound
 from antiphon.server.phone import add_phone
 from antiphon.server.phone_service import PhoneService
+from antiphon.server.rtc import add_rtc
 from antiphon.server.settings import ServerSettings
 
 CONSOLE_DIR = Path(__file__).parent.parent / "console"
-BODY_TIMEOUT_S = 10.0
 RETRY_AFTER_S = "5"
+REFUSALS = {ForbiddenError: 403, GoneError: 410}
 
 # Named here, because a system's own table of types may be wrong, and a browser runs no module of
 # the wrong one.
@@ -64,25 +63,6 @@ class Host(Protocol):
     async def start_call(self, call: Call, agent: str | None) -> CallIO: ...
 
 
-class Offer(BaseModel):
-    """Body of `POST /api/voice/offer`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    sdp: str = Field(max_length=MAX_SDP_CHARS)
-    type: Literal["offer"]
-    agent: str | None = Field(default=None, max_length=100)
-
-
-class HangUpRequest(BaseModel):
-    """Body of `POST /api/voice/hangup`, which a page sends while it is being closed."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    session_id: str = Field(max_length=100)
-    token: str = Field(max_length=100)
-
-
 def create_app(
     host: Host,
     settings: ServerSettings | None = None,
@@ -110,7 +90,7 @@ def create_app(
     app = FastAPI(
         title="Antiphon", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan
     )
-    app.state.voice = WebRtcChannel(host)
+    app.state.voice = VoiceCalls(host, metrics.frame_late)
     app.state.host = host
     app.state.metrics = metrics
     app.add_middleware(Guard, settings=settings or ServerSettings(), metrics=metrics)
@@ -128,8 +108,6 @@ def create_app(
 
 
 def _add_calls(app: FastAPI, host: Host, metrics: Metrics) -> None:
-    voice: WebRtcChannel = app.state.voice
-
     @app.get("/api/agents")
     async def agents() -> dict[str, Any]:
         return {
@@ -139,23 +117,7 @@ def _add_calls(app: FastAPI, host: Host, metrics: Metrics) -> None:
             ]
         }
 
-    @app.post("/api/voice/offer")
-    async def offer(request: Request) -> dict[str, str]:
-        body = Offer.model_validate_json(await _body(request))
-        answer = await voice.answer(body.sdp, body.agent)
-        return {
-            "sdp": answer.sdp,
-            "type": "answer",
-            "session_id": answer.session_id,
-            "token": answer.token,
-        }
-
-    @app.post("/api/voice/hangup", status_code=204)
-    async def hang_up(request: Request) -> Response:
-        body = HangUpRequest.model_validate_json(await _body(request))
-        if not voice.hang_up(body.session_id, body.token):
-            raise HTTPException(404, "There is no such call, or it is over.")
-        return Response(status_code=204)
+    add_rtc(app, app.state.voice)
 
     @app.websocket("/api/text")
     async def text(websocket: WebSocket) -> None:
@@ -216,17 +178,6 @@ def _add_console(app: FastAPI) -> None:
     app.mount("/console", files)
 
 
-async def _body(request: Request) -> bytes:
-    """The body, within the time that even a slow telephone needs for it."""
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await request.body()
-    except TimeoutError:
-        raise HTTPException(408, "The request took too long to arrive.") from None
-    except ClientDisconnect:
-        raise HTTPException(400, "The request was not sent to its end.") from None
-
-
 def _refusal_kind(error: UserFacingError) -> Literal["capacity", "bad_request"]:
     return "capacity" if isinstance(error, CapacityError) else "bad_request"
 
@@ -240,6 +191,9 @@ def _error(
 
 async def _user_facing(request: Request, error: Exception) -> Response:
     assert isinstance(error, UserFacingError)
+    for refusal, status in REFUSALS.items():
+        if isinstance(error, refusal):
+            return _error(status, "session_error", str(error))
     kind = _refusal_kind(error)
     request.app.state.metrics.call_refused(kind)
     if kind == "capacity":

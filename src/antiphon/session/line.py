@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from antiphon.agent.load import LoadedAgent
 from antiphon.agent.telephone import keys_of, line_tools, resolve_transfer
 from antiphon.agent.tool import Tool, run_tool
-from antiphon.channels.base import Call, Telephone, TransferResult, TransferTarget
+from antiphon.channels.base import Call, DistantCall, Telephone, TransferResult, TransferTarget
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.observe.metrics import Metrics
@@ -62,6 +62,8 @@ class SessionLine:
     ) -> None:
         self._agent, self._now_ms, self._post, self._spawn = agent, now_ms, post, spawn
         self._phone = call if isinstance(call, Telephone) else None
+        self.tells_heard = isinstance(call, DistantCall) and call.tells_heard
+        """Whether the far end buffers what it is sent, and what was heard of it is told."""
         self._metrics = metrics
         self._vault = Vault()
         self._collecting = False
@@ -81,7 +83,7 @@ class SessionLine:
 
     @property
     def clear(self) -> Callable[[], None] | None:
-        """Drops what the far end of the line buffers; None where it buffers nothing."""
+        """Drops what the far end of the line buffers; None where it cannot be called back."""
         phone = self._phone
         return phone.clear if phone is not None and phone.tells_heard else None
 

@@ -117,6 +117,11 @@ def created(call_id: str, agent: str, channel: str, turn_mode: str) -> Notice:
     }
 
 
+def resumed(session: Notice, lasting: list[Notice]) -> Notice:
+    """The caller is back; `lasting` are the notices of what was said so far, oldest first."""
+    return {"type": "antiphon.session.resumed", "session": session, "items": lasting}
+
+
 def ended(reason: str) -> Notice:
     """The last notice of a session."""
     return {"type": "antiphon.session.ended", "reason": reason}

@@ -33,6 +33,7 @@ from antiphon.session.listener import Listener
 from antiphon.session.predictor import Predictor
 from antiphon.session.providers import Providers
 from antiphon.session.realtime import seated
+from antiphon.session.screen import Screen
 from antiphon.session.speaker import FarEnd, Speaker, TextSpeaker, Voice
 from antiphon.session.tally import Tally
 from antiphon.session.thinker import Thinker
@@ -68,6 +69,7 @@ class Session:
         self._agent, self._providers, self._call = agent, providers, call
         self._clock, self._kept = clock, kept
         spending = kept.spending
+        self._screen = Screen(call.notify)
         self._conversation = Conversation(agent.setup)
         self._system = system_message(agent.config)
         self._events: deque[e.Event] = deque()
@@ -148,7 +150,7 @@ class Session:
                 self.on_key(key)
             return
         if len(text) > MAX_TEXT_CHARS:
-            self._call.notify(
+            self._screen.tell(
                 notices.error(
                     "invalid_request_error",
                     f"Only the first {MAX_TEXT_CHARS} characters were read.",
@@ -171,8 +173,13 @@ class Session:
             self._voice.heard(frames)
 
     def on_hold(self, held: bool) -> None:
-        """The caller put the line on hold, or is back."""
+        """The line is on hold or lost, or the caller is back."""
+        self._voice.away = held
         self._tell(e.LineHeld, held)
+
+    def on_return(self) -> None:
+        """The caller is there by another connection."""
+        self._screen.again()
 
     def on_machine(self, message: str) -> None:
         """An answering machine has taken the call, and listens."""
@@ -241,7 +248,7 @@ class Session:
             self._introduced = True
             config = self._agent.config
             mode = config.turn.endpointing.mode
-            self._call.notify(notices.created(self.call_id, config.name, self._call.channel, mode))
+            self._screen.tell(notices.created(self.call_id, config.name, self._call.channel, mode))
 
     def _begin(self) -> None:
         if not self._open:
@@ -278,7 +285,7 @@ class Session:
     async def _leave(self) -> None:
         try:
             self._tally.close(self.ended_reason)
-            self._call.notify(notices.ended(self.ended_reason))
+            self._screen.tell(notices.ended(self.ended_reason))
         finally:
             await self._call.close(self.ended_reason)
 
@@ -314,12 +321,12 @@ class Session:
             self._kept.step(event, commands)
         self._tally.event(event)
         if (notice := notices.of_event(event, self._conversation.turn_id)) is not None:
-            self._call.notify(notice)
+            self._screen.tell(notice)
         for command in commands:
             if (perform := self._perform.get(type(command))) is not None:
                 perform(command)
             for notice in notices.of_command(command):
-                self._call.notify(notice)
+                self._screen.tell(notice)
             self._tally.command(command)
             self._kept.done(command)
 
@@ -368,7 +375,7 @@ class Session:
             self._spawn,
             language=self._agent.config.language,
             speech=self._agent.config.speech,
-            far_end=FarEnd(self._on_played, self._line.clear),
+            far_end=FarEnd(self._on_played, self._line.tells_heard, self._line.clear),
         )
 
     def _on_played(self, frame: bytes | None) -> None:
@@ -396,4 +403,4 @@ class Session:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a call's task failed", exc_info=error, extra={"call_id": self.call_id})
             self.hang_up("internal error")
-            self._call.notify(notices.error("server_error", "Something went wrong on the server."))
+            self._screen.tell(notices.error("server_error", "Something went wrong on the server."))

@@ -25,7 +25,7 @@ AHEAD_MS = 20_000
 """Audio made ahead of what is heard; the voice waits beyond it."""
 REPORT_MS = 250
 """The engine is told of new audio this often; it wants signs of life, not every chunk."""
-FADE_MS = 20
+FADE_MS = 10
 RAMP_MS = 40
 TOO_LONG = "the answer is too long"
 _PLAIN = SpeechConfig()
@@ -35,6 +35,9 @@ Post = Callable[[e.Event], None]
 
 class Voice(Protocol):
     """What the session asks of a speaker; `Speaker` and `TextSpeaker` are two."""
+
+    away: bool
+    """Whether the line is lost or on hold: nothing that is on its way will be heard."""
 
     @property
     def busy(self) -> bool:
@@ -57,10 +60,11 @@ class Voice(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FarEnd:
-    """Who else is told what is played: `on_played` of each frame; `clear`, where the far end of the
-    line buffers what it is sent, that nothing more of it is to be heard."""
+    """The line beyond: `on_played` is told of each frame. Where it `tells_heard`, frames are heard
+    later than they are read; `clear`, where it can, drops what is on its way."""
 
     on_played: Callable[[bytes | None], None] | None = None
+    tells_heard: bool = False
     clear: Callable[[], None] | None = None
 
 
@@ -85,9 +89,9 @@ class Speaker:
         self._language, self._speech, self._on_played = language, speech, far_end.on_played
         self._rate_hz = output_rate_hz
         self._player = Player(output_rate_hz)
-        # Where the far end buffers: what is on its way there, and how it is told to drop it.
         self._clear = far_end.clear
-        self._ledger = None if far_end.clear is None else HeardLedger()
+        self._ledger = HeardLedger() if far_end.tells_heard else None
+        self.away = False
         self._utterance: Utterance | None = None
 
     @property
@@ -154,14 +158,17 @@ class Speaker:
             if utterance.task is not None:
                 utterance.task.cancel()
             self._utterance = None
-        if self._ledger is None or self._clear is None:
-            played_ms = self._player.flush(response_id, FADE_MS)
-        else:
-            # No fade: what it would follow is dropped at the far end.
-            played_ms = self._player.flush(response_id, 0)
-            played_ms, on_the_way = self._ledger.flush(response_id, played_ms)
-            if on_the_way:
+        # No fade where what it would follow is dropped.
+        fade_ms = FADE_MS if self._clear is None else 0
+        played_ms = self._player.flush(response_id, fade_ms)
+        if self._ledger is not None:
+            heard_ms, on_the_way = self._ledger.flush(response_id, played_ms)
+            if self._clear is not None and on_the_way:
                 self._clear()
+            # What is on its way to a browser cannot be called back: it will be heard, unless the
+            # line is lost.
+            if self._clear is not None or self.away:
+                played_ms = heard_ms
         self._post(e.PlaybackFlushed(self._now_ms(), response_id, played_ms))
 
     # ---- what the channel takes ------------------------------------------------------------
@@ -275,6 +282,7 @@ class TextSpeaker:
     """The voice of a call by text: what is shown is heard."""
 
     busy = False
+    away = False
 
     def __init__(self, now_ms: Callable[[], int], post: Post) -> None:
         self._now_ms, self._post = now_ms, post

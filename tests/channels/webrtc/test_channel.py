@@ -11,10 +11,11 @@ import pytest
 from tests.support.fake_host import TONE_HZ, FakeHost, FakeSession
 from tests.support.rtc_client import RtcCaller, typed
 
-from antiphon.channels import webrtc
-from antiphon.channels.webrtc import WebRtcChannel
-from antiphon.channels.webrtc_media import OUTPUT_RATE_HZ
-from antiphon.errors import CapacityError, UserFacingError
+from antiphon.channels.voice import call as voice_call
+from antiphon.channels.voice.base import OUTPUT_RATE_HZ
+from antiphon.channels.voice.calls import Ticket, VoiceCalls
+from antiphon.channels.webrtc.channel import Answer, WebRtcChannel
+from antiphon.errors import CapacityError, ForbiddenError, GoneError, UserFacingError
 
 
 @pytest.fixture
@@ -23,10 +24,15 @@ def host() -> FakeHost:
 
 
 @pytest.fixture
-async def channel(host: FakeHost) -> AsyncIterator[WebRtcChannel]:
-    channel = WebRtcChannel(host)
-    yield channel
-    await channel.aclose()
+async def calls(host: FakeHost) -> AsyncIterator[VoiceCalls]:
+    calls = VoiceCalls(host)
+    yield calls
+    await calls.aclose()
+
+
+@pytest.fixture
+def channel(calls: VoiceCalls) -> WebRtcChannel:
+    return WebRtcChannel(calls)
 
 
 async def connect(channel: WebRtcChannel, host: FakeHost) -> tuple[RtcCaller, FakeSession]:
@@ -41,6 +47,12 @@ async def connect(channel: WebRtcChannel, host: FakeHost) -> tuple[RtcCaller, Fa
 async def wait_until_closed(session: FakeSession, timeout_s: float) -> None:
     async with asyncio.timeout(timeout_s):
         await session.closed.wait()
+
+
+async def until_away(session: FakeSession, timeout_s: float) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not session.holds:  # noqa: ASYNC110 - the session has no event for it
+            await asyncio.sleep(0.01)
 
 
 async def test_a_call_hears_speaks_and_carries_events(
@@ -106,48 +118,102 @@ async def test_the_caller_can_hang_up_and_is_told_before_the_line_closes(
     await caller.close()
 
 
-async def test_a_page_that_is_closed_ends_its_call(host: FakeHost, channel: WebRtcChannel) -> None:
+async def test_only_who_made_a_call_can_end_it(
+    host: FakeHost, calls: VoiceCalls, channel: WebRtcChannel
+) -> None:
     caller = RtcCaller()
     answer = await channel.answer(await caller.offer(), None)
     await caller.take(answer.sdp)
     session = host.sessions[-1]
-    assert not channel.hang_up(answer.session_id, "wrong")
-    assert not channel.hang_up("call_99", answer.token)
-    assert channel.hang_up(answer.session_id, answer.token)
+    for session_id, token in ((answer.session_id, "wrong"), ("call_99", answer.token)):
+        with pytest.raises(ForbiddenError, match="not your call"):
+            calls.hang_up(session_id, token)
+    calls.hang_up(answer.session_id, answer.token)
     await wait_until_closed(session, 1)
     assert session.hung_up[0] == "caller left the page"
+    await asyncio.sleep(0)
+    with pytest.raises(GoneError, match="over"):
+        calls.hang_up(answer.session_id, answer.token)
     await caller.close()
 
 
-async def test_a_peer_that_closes_in_mid_sentence_ends_the_call_within_a_second(
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits for a lost caller half a second."""
+    monkeypatch.setattr(voice_call, "RESUME_S", 0.5)
+
+
+@pytest.mark.usefixtures("brief")
+async def test_a_peer_that_closes_in_mid_sentence_may_come_back_for_a_while(
     host: FakeHost, channel: WebRtcChannel
 ) -> None:
     caller, session = await connect(channel, host)
     await caller.until("response.output_audio_transcript.delta")
     await caller.close()
-    await wait_until_closed(session, 1)
+    await until_away(session, 1)
+    assert session.holds == [True]
+    await wait_until_closed(session, 2)
+    assert session.hung_up[0] == "connection lost"
     assert host.active_calls == 0
 
 
-async def test_a_peer_that_falls_silent_is_given_up(
-    host: FakeHost, channel: WebRtcChannel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(webrtc, "QUIET_S", 0.2)
-    monkeypatch.setattr(webrtc, "DEAD_S", 1.0)
-    caller, session = await connect(channel, host)
-    await caller.until("session.created")
-    # Cut the cable: the peer's sockets go, and nothing says so to the server.
+def cut(caller: RtcCaller) -> None:
+    """Cut the cable: the peer's sockets go, and nothing says so to the server."""
     for protocol in caller.pc.sctp.transport.transport._connection._protocols:  # type: ignore[union-attr]
         protocol.transport.abort()
+
+
+@pytest.mark.usefixtures("brief")
+async def test_a_peer_that_falls_silent_is_noticed_and_given_up(
+    host: FakeHost, channel: WebRtcChannel
+) -> None:
+    caller, session = await connect(channel, host)
+    await caller.until("session.created")
+    cut(caller)
+    started = time.monotonic()
+    await until_away(session, 5)
+    assert time.monotonic() - started < 2.0
     await wait_until_closed(session, 5)
     assert session.hung_up[0] == "connection lost"
     await caller.close()
 
 
+async def test_a_caller_comes_back_to_the_same_session(
+    host: FakeHost, channel: WebRtcChannel
+) -> None:
+    first = RtcCaller()
+    answer = await channel.answer(await first.offer(), None)
+    await first.take(answer.sdp)
+    await first.until("response.output_audio_transcript.delta")
+    cut(first)
+    second = RtcCaller()
+    ticket = Ticket(answer.session_id, answer.token)
+    offer = await second.offer()
+    again = await channel.resume(offer, ticket)
+    await second.take(again.sdp)
+    assert (await second.until("antiphon.session.resumed"))["session"]["id"] == answer.session_id
+    assert len(host.sessions) == 1
+    session = host.sessions[0]
+    assert session.holds == [True, False]
+    heard = session.heard_frames
+    await second.until("response.output_audio_transcript.done")
+    assert session.heard_frames > heard
+    for token in ("", "somebody else's"):
+        with pytest.raises(ForbiddenError):
+            await channel.resume(offer, Ticket(answer.session_id, token))
+    second.send({"type": "antiphon.hang_up"})
+    await wait_until_closed(session, 2)
+    await asyncio.sleep(0)
+    with pytest.raises(GoneError):
+        await channel.resume(offer, ticket)
+    await first.close()
+    await second.close()
+
+
 async def test_a_half_open_connection_is_closed(
     host: FakeHost, channel: WebRtcChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webrtc, "CONNECT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(voice_call, "CONNECT_TIMEOUT_S", 0.3)
     caller = RtcCaller()
     await channel.answer(await caller.offer(), None)
     session = host.sessions[-1]
@@ -172,20 +238,22 @@ async def test_an_unknown_agent_is_named(channel: WebRtcChannel) -> None:
     await caller.close()
 
 
-async def test_two_hundred_offers_at_once(host: FakeHost, channel: WebRtcChannel) -> None:
+async def test_two_hundred_offers_at_once(
+    host: FakeHost, calls: VoiceCalls, channel: WebRtcChannel
+) -> None:
     host.max_calls = 5
     caller = RtcCaller()
     offer = await caller.offer()
     results = await asyncio.gather(
         *(channel.answer(offer, None) for _ in range(200)), return_exceptions=True
     )
-    taken = [one for one in results if isinstance(one, webrtc.Answer)]
+    taken = [one for one in results if isinstance(one, Answer)]
     refused = [one for one in results if isinstance(one, CapacityError)]
     assert len(taken) == 5
     assert len(refused) == 195
     assert len(host.sessions) == 5
     for answer in taken:
-        assert channel.hang_up(answer.session_id, answer.token)
+        calls.hang_up(answer.session_id, answer.token)
     for session in host.sessions:
         await wait_until_closed(session, 2)
     await caller.close()

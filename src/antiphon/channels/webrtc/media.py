@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -12,20 +13,14 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av.audio.resampler import AudioResampler
 
+from antiphon.channels.voice.base import OUTPUT_RATE_HZ
 from antiphon.types import FRAME_MS, INPUT_RATE_HZ
 
-OUTPUT_RATE_HZ = 24_000
-"""What a session delivers. Opus takes this rate as it is, voices have no more, and half of 48 kHz
-is half of everything that the session resamples, scales and keeps."""
 OUTPUT_SAMPLES = OUTPUT_RATE_HZ * FRAME_MS // 1000
 RTP_CLOCK_HZ = 48_000
 """Opus always counts time at 48 kHz (RFC 7587 section 4.1)."""
 RTP_TICKS_PER_FRAME = RTP_CLOCK_HZ * FRAME_MS // 1000
-MAX_CATCH_UP_S = 0.1
-"""A track that is later than this leaves the missed frames out instead of sending them in a burst,
-which the far jitter buffer would have to hold, as delay, for the rest of the call."""
 
-_FRAME_S = FRAME_MS / 1000
 _RTP_TIME_BASE = Fraction(1, RTP_CLOCK_HZ)
 _OUTPUT_TIME_BASE = Fraction(1, OUTPUT_RATE_HZ)
 
@@ -60,37 +55,32 @@ class OpusWriter:
 
 
 class PlaybackTrack(MediaStreamTrack):
-    """What the caller hears. aiortc asks for the next packet as fast as it gets one, so `recv` is
-    the call's playback clock: it returns every 20 ms of a monotonic clock, without drift.
-
-    Args:
-        read_frame: gives 20 ms of mono s16 PCM at `OUTPUT_RATE_HZ`, or None for silence.
-    """
+    """What the caller hears: `push` gives 20 ms at a time, and aiortc takes them."""
 
     kind = "audio"
 
-    def __init__(self, read_frame: Callable[[], bytes | None]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._read_frame = read_frame
         self._writer = OpusWriter()
         self._silence = bytes(OUTPUT_SAMPLES * 2)
-        self._started_s = 0.0
+        self._frames: deque[bytes] = deque(maxlen=10)
+        self._some = asyncio.Event()
         self._index = -1
 
+    def push(self, pcm: bytes | None) -> None:
+        """The next 20 ms: mono s16 PCM at `OUTPUT_RATE_HZ`, or silence."""
+        self._frames.append(pcm or self._silence)
+        self._some.set()
+
     async def recv(self) -> av.Packet[Any]:
-        if self.readyState != "live":
-            raise MediaStreamError
-        loop = asyncio.get_running_loop()
-        if self._index < 0:
-            self._started_s = loop.time()
+        while not self._frames:
+            if self.readyState != "live":
+                raise MediaStreamError
+            self._some.clear()
+            # No deadline: the call's clock brings the next one.
+            await self._some.wait()
         self._index += 1
-        late_s = loop.time() - (self._started_s + self._index * _FRAME_S)
-        if late_s > MAX_CATCH_UP_S:
-            # The packet keeps its place in real time: its timestamp jumps over what was left out.
-            self._index += int(late_s / _FRAME_S)
-        elif late_s < 0:
-            await asyncio.sleep(-late_s)
-        packet = av.Packet(self._writer.encode(self._read_frame() or self._silence))
+        packet = av.Packet(self._writer.encode(self._frames.popleft()))
         packet.pts = self._index * RTP_TICKS_PER_FRAME
         packet.time_base = _RTP_TIME_BASE
         return packet

@@ -6,8 +6,9 @@ import re
 import pytest
 from tests.support.rtc_client import RtcCaller
 
-from antiphon.channels.webrtc import WebRtcCall
-from antiphon.channels.webrtc_offer import MAX_CANDIDATES, BadOffer, check_offer
+from antiphon.channels.voice.call import VoiceCall
+from antiphon.channels.webrtc.connection import WebRtcConnection
+from antiphon.channels.webrtc.offer import MAX_CANDIDATES, BadOffer, check_offer
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +77,13 @@ async def test_broken_offers_are_refused_and_never_raise_anything_else(offer: st
     refused = 0
     for _ in range(300):
         broken = _break(offer, rng)
-        call = WebRtcCall()
+        connection = WebRtcConnection(VoiceCall("webrtc"), lambda one: None)
         try:
-            await call.accept(check_offer(broken))
+            await connection.accept(check_offer(broken))
         except BadOffer:
             refused += 1
         finally:
-            await call.abandon("test")
+            await connection.aclose()
     assert refused > 30
 
 
