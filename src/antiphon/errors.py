@@ -6,6 +6,7 @@ AntiphonError
 │   ├── ForbiddenError      another person's call
 │   ├── GoneError           a call that is over
 │   └── CapacityError       too many calls
+│       └── OverloadError   fewer than there may be, and yet too many
 ├── ProviderError           a provider failed: which one, and whether trying again may help
 └── IllegalEvent            the engine was given an event that cannot happen in its state
 """
@@ -44,6 +45,15 @@ class ConfigError(UserFacingError):
 
 class CapacityError(UserFacingError):
     """The server has as many calls as it may have, or is shutting down."""
+
+    reason: Literal["capacity", "lag"] = "capacity"
+    """As which it is counted."""
+
+
+class OverloadError(CapacityError):
+    """The event loop is late: one more call would be at the cost of those under way."""
+
+    reason = "lag"
 
 
 class ForbiddenError(UserFacingError):

@@ -33,8 +33,17 @@ def test_counts() -> None:
 
 async def test_the_loop_is_watched() -> None:
     metrics = Metrics()
+    told: list[tuple[float, float]] = []
+    forget = metrics.on_lag(lambda lag_ms, now_s: told.append((lag_ms, now_s)))
     watching = asyncio.create_task(metrics.watch_loop(interval_s=0.001))
-    await asyncio.sleep(0.02)
+    async with asyncio.timeout(5):
+        while len(told) < 3:  # noqa: ASYNC110 - a listener is no event
+            await asyncio.sleep(0.001)
+    forget()
+    count = len(told)
+    await asyncio.sleep(0.01)
+    assert len(told) == count
+    assert all(lag_ms >= 0 for lag_ms, _ in told)
     watching.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await watching

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from antiphon.agent.load import LoadedAgent
-from antiphon.errors import CapacityError, ProviderError, UserFacingError
+from antiphon.errors import CapacityError, OverloadError, ProviderError, UserFacingError
+from antiphon.observe.metrics import Metrics
 from antiphon.providers import registry
 from antiphon.providers.scripted import ScriptedLlm, ScriptedStt
 from antiphon.session import supervisor as supervisor_module
+from antiphon.session.admission import FEWEST
 from antiphon.session.clock import StreamClock
 from antiphon.session.session import Session
 from antiphon.session.supervisor import Supervisor
@@ -118,6 +120,30 @@ async def test_a_call_that_breaks_is_forgotten(
     assert "gone" in caplog.text
 
 
+async def test_a_loop_that_is_late_takes_no_more_calls() -> None:
+    metrics = Metrics()
+    host = Supervisor([loaded()], metrics=metrics, max_lag_ms=40)
+    await host.start()
+    _, call = await ring(host)
+    assert host.has_room
+    for tick in range(FEWEST):
+        metrics.loop_lagged(50.0, tick * 0.05)
+    assert not host.has_room
+    with pytest.raises(OverloadError, match="busy with the calls") as refused:
+        await ring(host)
+    assert refused.value.reason == "lag"
+    assert call.closed == []
+    await host.drain(0)
+
+
+async def test_ids_may_say_whose_calls_they_are() -> None:
+    host = Supervisor([loaded()], call_prefix="w3_")
+    await host.start()
+    session, _ = await ring(host)
+    assert session.call_id.startswith("w3_call_")
+    await host.drain(0)
+
+
 # ---- start ---------------------------------------------------------------------------------
 
 
@@ -210,6 +236,32 @@ async def test_draining_lets_calls_end_and_takes_no_more() -> None:
     await settle()
     with pytest.raises(CapacityError, match="restarted"):
         host.check(None)
+    assert call.closed == []
+    session.hang_up("said goodbye")
+    await asyncio.wait_for(draining, 1.0)
+    assert call.closed == ["said goodbye"]
+
+
+async def test_draining_waits_for_a_call_that_is_being_opened(
+    host: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, go_on = asyncio.Event(), asyncio.Event()
+    open_: Callable[..., Any] = ScriptedStt.open
+
+    async def slowly(self: ScriptedStt, *rest: Any, **named: Any) -> Any:
+        opening.set()
+        await go_on.wait()
+        return await open_(self, *rest, **named)
+
+    monkeypatch.setattr(ScriptedStt, "open", slowly)
+    call = TestCall()
+    begun = asyncio.create_task(host.start_call(call, None, StreamClock()))
+    await opening.wait()
+    draining = asyncio.create_task(host.drain(5.0))
+    await settle()
+    go_on.set()
+    session = await begun
+    await settle()
     assert call.closed == []
     session.hang_up("said goodbye")
     await asyncio.wait_for(draining, 1.0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-LAG_INTERVAL_S = 0.25
+LAG_INTERVAL_S = 0.05
 
 _LATENCY_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
 _DELAY_S = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)
@@ -21,6 +22,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._lag_listeners: list[Callable[[float, float], None]] = []
         self._active = Gauge("antiphon_calls_active", "Calls at this moment.", registry=registry)
         self._calls = Counter(
             "antiphon_calls", "Calls taken.", ["channel", "agent"], registry=registry
@@ -135,7 +137,7 @@ class Metrics:
     def call_started(self, channel: str, agent: str) -> None:
         self._calls.labels(channel, agent).inc()
 
-    def call_refused(self, reason: Literal["capacity", "bad_request", "origin"]) -> None:
+    def call_refused(self, reason: Literal["capacity", "lag", "bad_request", "origin"]) -> None:
         self._refused.labels(reason).inc()
 
     def turn_answered(self, latency_ms: float | None = None) -> None:
@@ -173,9 +175,18 @@ class Metrics:
         """`kind` is the entry-point group without its prefix: `stt`, `llm`, `tts`, `vad`."""
         self._provider_errors.labels(kind, provider).inc()
 
-    def loop_lagged(self, lag_ms: float) -> None:
+    def on_lag(self, listener: Callable[[float, float], None]) -> Callable[[], None]:
+        """Tell a listener each delay of the event loop, in milliseconds, and the loop's time;
+        returns what ends that."""
+        self._lag_listeners.append(listener)
+        return lambda: self._lag_listeners.remove(listener)
+
+    def loop_lagged(self, lag_ms: float, now_s: float) -> None:
+        """`now_s` is the loop's time."""
         self._lag.observe(lag_ms / 1000)
         self._lag_now.set(lag_ms / 1000)
+        for listener in tuple(self._lag_listeners):
+            listener(lag_ms, now_s)
 
     def render(self) -> bytes:
         """Prometheus' text format, of type `CONTENT_TYPE`."""
@@ -187,7 +198,8 @@ class Metrics:
         while True:
             due_s = loop.time() + interval_s
             await asyncio.sleep(interval_s)
-            self.loop_lagged(max(0.0, loop.time() - due_s) * 1000)
+            now_s = loop.time()
+            self.loop_lagged(max(0.0, now_s - due_s) * 1000, now_s)
 
 
 METRICS = Metrics()

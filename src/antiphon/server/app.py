@@ -178,8 +178,8 @@ def _add_console(app: FastAPI) -> None:
     app.mount("/console", files)
 
 
-def _refusal_kind(error: UserFacingError) -> Literal["capacity", "bad_request"]:
-    return "capacity" if isinstance(error, CapacityError) else "bad_request"
+def _refusal_kind(error: UserFacingError) -> Literal["capacity", "lag", "bad_request"]:
+    return error.reason if isinstance(error, CapacityError) else "bad_request"
 
 
 def _error(
@@ -194,9 +194,8 @@ async def _user_facing(request: Request, error: Exception) -> Response:
     for refusal, status in REFUSALS.items():
         if isinstance(error, refusal):
             return _error(status, "session_error", str(error))
-    kind = _refusal_kind(error)
-    request.app.state.metrics.call_refused(kind)
-    if kind == "capacity":
+    request.app.state.metrics.call_refused(_refusal_kind(error))
+    if isinstance(error, CapacityError):
         return _error(503, "capacity_error", str(error), {"Retry-After": RETRY_AFTER_S})
     return _error(400, "invalid_request_error", str(error))
 

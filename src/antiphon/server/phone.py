@@ -100,7 +100,7 @@ class Hooks:
         try:
             service.host.check(agent or None)
         except CapacityError as error:
-            service.metrics.call_refused("capacity")
+            service.metrics.call_refused(error.reason)
             return vendor.refuse(str(error))
         return vendor.answer(service.stream_for(agent, facts, self._name))
 

@@ -246,8 +246,8 @@ class PhoneService:
         try:
             io = cast("TelephoneIO", await self.host.start_call(call, admission.agent or None))
         except UserFacingError as error:
-            full = isinstance(error, CapacityError)
-            self.metrics.call_refused("capacity" if full else "bad_request")
+            reason = error.reason if isinstance(error, CapacityError) else "bad_request"
+            self.metrics.call_refused(reason)
             wire.close(TRY_AGAIN_LATER, "no line is free")
             await wire.run(_ignore)
             return

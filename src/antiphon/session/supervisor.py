@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from antiphon.agent.config import Limits
 from antiphon.agent.load import LoadedAgent
 from antiphon.channels.base import Call, Telephone
-from antiphon.errors import CapacityError, ProviderError, UserFacingError
+from antiphon.errors import CapacityError, OverloadError, ProviderError, UserFacingError
 from antiphon.observe.metrics import METRICS, Metrics
 from antiphon.session.accounts import Accounts
+from antiphon.session.admission import LagGate
 from antiphon.session.clock import Clock, RealClock
 from antiphon.session.kept import Archive, Kept
 from antiphon.session.providers import STOP_DEADLINE_S, Providers, start_providers
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 START_DEADLINE_S = 60.0
 OPEN_DEADLINE_S = 5.0
 SPEAK_DEADLINE_S = 10.0
+OPENING_POLL_S = 0.02
 
 
 class Supervisor:
@@ -39,6 +41,9 @@ class Supervisor:
         metrics: counted here, shown by the server.
         ledger: where what was spent on which day is kept; None: only in this process.
         day_limits: what all calls of a day may cost together.
+        max_lag_ms: no further call while the event loop is later than this, by `LagGate`; 0: never
+            for that reason.
+        call_prefix: what the ids of calls begin with, so that they say whose they are.
     """
 
     def __init__(
@@ -50,6 +55,8 @@ class Supervisor:
         metrics: Metrics = METRICS,
         ledger: Path | None = None,
         day_limits: Limits | None = None,
+        max_lag_ms: float = 0.0,
+        call_prefix: str = "",
     ) -> None:
         if not agents:
             raise UserFacingError("there is no agent to run; name an agent's file")
@@ -66,11 +73,19 @@ class Supervisor:
         self._calls: dict[asyncio.Task[None], Session] = {}
         self._opening = 0
         self._draining = False
+        self._call_prefix = call_prefix
+        self._gate = LagGate(max_lag_ms)
+        self._unwatch: Callable[[], None] | None = None
 
     @property
     def active_calls(self) -> int:
         """Calls that are under way or being opened."""
         return len(self._calls) + self._opening
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more call would be taken; what callers have spent is not looked at."""
+        return self.ready and self.active_calls < self._max_calls and not self._gate.closed
 
     # ---- start and stop --------------------------------------------------------------------
 
@@ -94,14 +109,18 @@ class Supervisor:
             await self._stop_providers()
             raise
         self._keeping = asyncio.create_task(self.accounts.keep(), name="accounts")
+        # Only now: loading models holds the loop up, and is over.
+        self._unwatch = self.metrics.on_lag(self._gate.feed)
         self.ready = True
 
     async def drain(self, timeout_s: float) -> None:
         """Take no more calls, let those under way end, hang up the rest, stop the providers."""
         self.ready = False
         self._draining = True
-        if self._calls and timeout_s > 0:
-            await asyncio.wait(self._calls, timeout=timeout_s)
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
+        await self._until_over(timeout_s)
         for session in list(self._calls.values()):
             session.hang_up("the server is stopping")
         if self._calls:
@@ -114,6 +133,16 @@ class Supervisor:
         await self._stop_providers()
         for archive in self._archives.values():
             await asyncio.to_thread(archive.close)
+
+    async def _until_over(self, timeout_s: float) -> None:
+        """Until no call is under way, those included that were being opened; or so long."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + timeout_s
+        while self.active_calls and (left_s := end_s - loop.time()) > 0:
+            if self._opening:
+                await asyncio.sleep(min(left_s, OPENING_POLL_S))
+            else:
+                await asyncio.wait(self._calls, timeout=left_s)
 
     async def _stop_providers(self) -> None:
         for providers in self._providers.values():
@@ -141,6 +170,8 @@ class Supervisor:
             raise CapacityError(
                 f"All {self._max_calls} lines are in use; try again in a few minutes."
             )
+        if self._gate.closed:
+            raise OverloadError("The server is busy with the calls that it has; try again shortly.")
         if why := self.accounts.refusal(name):
             raise CapacityError(why)
         return name
@@ -151,7 +182,7 @@ class Supervisor:
         """Begin a call; raises like `check`. The session says nothing before the channel reads or
         delivers its first frame."""
         name = self.check(agent)
-        call_id = f"call_{secrets.token_hex(8)}"
+        call_id = f"{self._call_prefix}call_{secrets.token_hex(8)}"
         loaded = self.agents[name].for_call(_values(call))
         clock = clock or RealClock(asyncio.get_running_loop())
         kept = self._keep(call_id, loaded, call, clock)
