@@ -13,7 +13,7 @@ from tests.support.fake_host import FakeHost
 
 from antiphon.errors import UserFacingError
 from antiphon.observe.metrics import Metrics
-from antiphon.server.run import run
+from antiphon.server.run import Stop, run, stop_signals
 from antiphon.server.settings import ServerSettings
 
 
@@ -49,6 +49,26 @@ async def test_a_second_signal_ends_at_once() -> None:
         assert not task.done()
         os.kill(os.getpid(), signal.SIGINT)
         await task
+
+
+async def test_signals_where_the_loop_knows_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> None:
+        raise NotImplementedError
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "add_signal_handler", unknown)
+    monkeypatch.setattr(loop, "remove_signal_handler", unknown)
+    before = signal.getsignal(signal.SIGTERM)
+    stop = Stop()
+    with stop_signals(stop):
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(5):
+            await stop.asked.wait()
+        assert not stop.at_once.is_set()
+        os.kill(os.getpid(), signal.SIGINT)
+        async with asyncio.timeout(5):
+            await stop.at_once.wait()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 async def test_a_supervisor_that_cannot_start() -> None:

@@ -9,9 +9,11 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import uvicorn
+from fastapi import FastAPI
 
 from antiphon.errors import UserFacingError
 from antiphon.observe.metrics import METRICS, Metrics
@@ -41,12 +43,45 @@ class Line(Protocol):
     async def aclose(self) -> None: ...
 
 
-class _Server(uvicorn.Server):
-    """uvicorn ends at the first signal; here the calls come first, so `run` handles signals."""
+class ManagedServer(uvicorn.Server):
+    """uvicorn ends at the first signal; here the calls come first, so `serve_until` sees to it."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a process has to serve."""
+
+    host: ManagedHost
+    metrics: Metrics = METRICS
+    phone: PhoneService | None = None
+    outbound: Outbound | None = None
+    sip: Line | None = None
+
+    def app(self, settings: ServerSettings) -> FastAPI:
+        """The application."""
+        return create_app(self.host, settings, self.metrics, self.phone, self.outbound)
+
+
+class Stop:
+    """Somebody wants the server to stop: when its calls are over, or, asked again, at once."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.at_once = asyncio.Event()
+
+    def ask(self) -> None:
+        """Once more."""
+        self.order(2 if self.asked.is_set() else 1)
+
+    def order(self, level: int) -> None:
+        """1: when the calls are over; 2: at once. What was ordered stays so."""
+        self.asked.set()
+        if level >= 2:
+            self.at_once.set()
 
 
 async def run(
@@ -69,32 +104,50 @@ async def run(
     """
     listener = listen(settings)
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-    server = _Server(http_config(create_app(host, settings, metrics, phone, outbound)))
-    stopping = asyncio.Event()
-    with _signals(stopping):
-        serving = asyncio.create_task(server.serve([listener]), name="http-server")
-        try:
-            async with asyncio.timeout(START_TIMEOUT_S):
-                if outbound is not None:
-                    await outbound.start()
-                await host.start()
-                if sip is not None:
-                    await sip.start()
-            _spare_the_collector()
-            on_ready(settings)
-            await _first(serving, stopping)
-        finally:
-            stopping.clear()
-            draining = asyncio.create_task(host.drain(settings.drain_s), name="drain")
-            await _first(draining, stopping)
-            draining.cancel()
+    parts = Parts(host, metrics, phone, outbound, sip)
+    server = ManagedServer(http_config(parts.app(settings)))
+    stop = Stop()
+    try:
+        with stop_signals(stop):
+            await serve_until(
+                stop, server, [listener], parts, settings.drain_s, lambda: on_ready(settings)
+            )
+    finally:
+        listener.close()
+
+
+async def serve_until(
+    stop: Stop,
+    server: uvicorn.Server,
+    listeners: list[socket.socket],
+    parts: Parts,
+    drain_s: float,
+    on_ready: Callable[[], None],
+) -> None:
+    """Start everything, serve until `stop`, and end in good order; raises like `run`."""
+    outbound, sip, host = parts.outbound, parts.sip, parts.host
+    serving = asyncio.create_task(server.serve(listeners), name="http-server")
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            if outbound is not None:
+                await outbound.start()
+            await host.start()
             if sip is not None:
-                await sip.aclose()
-            server.should_exit = True
-            # Whoever signals twice does not want to wait for open connections either.
-            server.force_exit = stopping.is_set()
-            await asyncio.wait([serving, draining], timeout=CLOSE_GRACE_S * 2)
-            listener.close()
+                await sip.start()
+        _spare_the_collector()
+        on_ready()
+        await _first(serving, stop.asked)
+    finally:
+        stop.asked.set()
+        draining = asyncio.create_task(host.drain(drain_s), name="drain")
+        await _first(draining, stop.at_once)
+        draining.cancel()
+        if sip is not None:
+            await sip.aclose()
+        server.should_exit = True
+        # Whoever signals twice does not want to wait for open connections either.
+        server.force_exit = stop.at_once.is_set()
+        await asyncio.wait([serving, draining], timeout=CLOSE_GRACE_S * 2)
     for task in (draining, serving):
         if task.done() and not task.cancelled():
             task.result()
@@ -116,16 +169,25 @@ async def _first(task: asyncio.Task[None], event: asyncio.Event) -> None:
 
 
 @contextlib.contextmanager
-def _signals(stopping: asyncio.Event) -> Iterator[None]:
+def stop_signals(stop: Stop) -> Iterator[None]:
+    """SIGTERM and SIGINT ask for the end."""
     loop = asyncio.get_running_loop()
     wanted = (signal.SIGTERM, signal.SIGINT)
-    for number in wanted:
-        loop.add_signal_handler(number, stopping.set)
+    before = {number: signal.getsignal(number) for number in wanted}
+    try:
+        for number in wanted:
+            loop.add_signal_handler(number, stop.ask)
+    except NotImplementedError:
+        # Windows: the handler runs between two steps of the loop, which it has to wake up.
+        for number in wanted:
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.ask))
     try:
         yield
     finally:
         for number in wanted:
-            loop.remove_signal_handler(number)
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
 
 
 def http_config(app: object) -> uvicorn.Config:
