@@ -19,15 +19,12 @@ from antiphon.channels.rtp.ends import Crossing, LineEnd, Nobody, Playing, Readi
 from antiphon.channels.rtp.keys import KeyReceiver
 from antiphon.channels.rtp.packet import (
     COMFORT_NOISE,
-    Report,
     RtpPacket,
     is_rtcp,
-    make_report,
-    ntp_time,
-    parse_rtcp,
     parse_rtp,
 )
 from antiphon.channels.rtp.receive import LineStats, Receiver
+from antiphon.channels.rtp.reports import Reports
 from antiphon.channels.rtp.send import Sender
 from antiphon.channels.rtp.source import Address, Source
 from antiphon.errors import CapacityError
@@ -84,8 +81,6 @@ class RtpLine:
         self._lost_after_s = LOST_AFTER_S
         self._heard_s = self._report_s = self._began_s = 0.0
         self._frames = 0
-        self._last_sr = (0, 0.0)
-        """The middle of the NTP time of the peer's last report, and when it came."""
 
     @classmethod
     async def open(cls, host: str, ports: tuple[int, int]) -> RtpLine:
@@ -136,6 +131,7 @@ class RtpLine:
         self._sender = Sender(codec, accepts, keys_type)
         self._receiver = Receiver(self._agreed.codecs)
         self._stats = self._receiver.stats
+        self._reports = Reports(self._stats)
         self._source = Source(remote)
         self._on_lost, self._lost_after_s = on_lost, lost_after_s
         now_s = self._loop.time()
@@ -262,15 +258,10 @@ class RtpLine:
     def _send_report(self, *, bye: bool = False) -> None:
         if self._rtcp is None or self._closed:
             return
-        report: Report = self._sender.report(time.time())
-        block = self._receiver.report()
-        if block is not None:
-            middle, came_s = self._last_sr
-            delay = int((self._loop.time() - came_s) * 65536) if middle else 0
-            block = replace(block, last_sr=middle, delay=delay)
-            report = replace(report, blocks=(block,))
+        now_s = self._loop.time()
+        report = self._sender.report(time.time())
+        datagram = self._reports.make(report, self._receiver.report(), now_s, bye=bye)
         host, port = self._source.address
-        datagram = make_report(report, f"{report.ssrc:08x}", bye=bye)
         self._rtcp.sendto(datagram, (host, min(port + 1, 65_535)))
 
     # ---- what comes ------------------------------------------------------------------------
@@ -320,19 +311,8 @@ class RtpLine:
         if self._pacer is None or self._closed or not self._source.is_peer(source[0]):
             return
         now_s = self._loop.time()
-        for one in parse_rtcp(datagram):
-            if not isinstance(one, Report):
-                continue
+        if self._reports.take(datagram, self._sender.ssrc, now_s, time.time())[0]:
             self._heard_s = now_s
-            if one.sends:
-                self._last_sr = (one.ntp >> 16 & 0xFFFFFFFF, now_s)
-            for block in one.blocks:
-                if block.ssrc != self._sender.ssrc:
-                    continue
-                self._stats.their_lost = block.lost
-                if block.last_sr:
-                    units = (ntp_time(time.time()) >> 16) - block.last_sr - block.delay
-                    self._stats.round_trip_ms = (units & 0xFFFFFFFF) / 65.536
 
     # ---- parts -----------------------------------------------------------------------------
 

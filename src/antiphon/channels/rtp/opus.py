@@ -1,5 +1,5 @@
-"""Opus by libopus, which comes with PyAV: mono speech at 16 kHz, with the redundancy that lets a
-lost packet be had from the next (RFC 6716 section 2.1.7).
+"""Opus by libopus, which comes with PyAV: mono speech, decoded to 16 kHz, encoded with or without
+the redundancy that lets a lost packet be had from the next (RFC 6716 section 2.1.7).
 
 Called directly and not through PyAV, which decodes to 48 kHz only and cannot be asked for a packet
 that was lost. A call is 20 to 150 us, so it stays on the event loop.
@@ -11,6 +11,7 @@ import ctypes
 import ctypes.util
 import functools
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
 
 from antiphon.errors import UserFacingError
@@ -18,22 +19,29 @@ from antiphon.types import FRAME_MS
 
 RATE_HZ = 16_000
 FRAME_SAMPLES = RATE_HZ * FRAME_MS // 1000
-BITRATE = 32_000
 MOST_BYTES = 1275
 """Of one frame (RFC 6716 section 3.2.1)."""
 LONGEST_SAMPLES = RATE_HZ * 120 // 1000
 """Of one packet (RFC 6716 section 3.2.5)."""
 
-_VOIP = 2048
+_AUDIO = 2049
 _COMPLEXITY = 5
-_EXPECTED_LOSS_PERCENT = 10
-_SETTINGS = (
-    (4002, BITRATE),
-    (4010, _COMPLEXITY),
-    (4012, 1),  # OPUS_SET_INBAND_FEC
-    (4014, _EXPECTED_LOSS_PERCENT),
-    (4024, 3001),  # OPUS_SET_SIGNAL(OPUS_SIGNAL_VOICE)
-)
+_SET_BITRATE, _SET_COMPLEXITY, _SET_FEC, _SET_LOSS, _SET_SIGNAL = 4002, 4010, 4012, 4014, 4024
+_VOICE, _MUSIC = 3001, 3002
+
+
+@dataclass(frozen=True, slots=True)
+class OpusMode:
+    """How an encoder codes. `loss_percent` is what it expects, and 0 means without redundancy."""
+
+    bitrate: int
+    loss_percent: int = 0
+
+
+CLEAR = OpusMode(64_000)
+"""CELT, a quarter of the CPU, for networks that lose little."""
+ROBUST = OpusMode(32_000, 10)
+"""SILK, with a coarse copy of each frame in the packet after it."""
 
 
 def opus_available() -> bool:
@@ -42,26 +50,47 @@ def opus_available() -> bool:
 
 
 class OpusEncoder:
-    """20 ms of PCM, 640 bytes, to one packet.
+    """20 ms of mono s16 PCM to one packet.
+
+    Args:
+        rate_hz: of the PCM: 8000, 12000, 16000, 24000 or 48000.
+        mode: may be changed by `tune` at any frame.
 
     Raises:
         UserFacingError: there is no libopus.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rate_hz: int = RATE_HZ, mode: OpusMode = ROBUST) -> None:
         self._opus = _need_library()
+        self._samples = rate_hz * FRAME_MS // 1000
         self._state = ctypes.create_string_buffer(self._opus.opus_encoder_get_size(1))
         self._out = ctypes.create_string_buffer(MOST_BYTES)
-        _check(self._opus.opus_encoder_init(self._state, RATE_HZ, 1, _VOIP))
-        for setting, value in _SETTINGS:
-            # A variadic function: its arguments need their type.
-            _check(self._opus.opus_encoder_ctl(self._state, setting, ctypes.c_int(value)))
+        self._view = memoryview(self._out).cast("B")
+        _check(self._opus.opus_encoder_init(self._state, rate_hz, 1, _AUDIO))
+        self._set(_SET_COMPLEXITY, _COMPLEXITY)
+        self.tune(mode)
+
+    def tune(self, mode: OpusMode) -> None:
+        """From the next frame on. One encoder for both, because it passes from SILK to CELT without
+        a click (RFC 6716 section 4.5); which of the two it takes is its choice, and it follows the
+        kind of signal."""
+        lossy = mode.loss_percent > 0
+        self._set(_SET_BITRATE, mode.bitrate)
+        self._set(_SET_FEC, int(lossy))
+        self._set(_SET_LOSS, mode.loss_percent)
+        self._set(_SET_SIGNAL, _VOICE if lossy else _MUSIC)
 
     def encode(self, pcm: bytes) -> bytes:
         """The packet of 20 ms; PCM of another length is cut, or filled with silence."""
-        pcm = pcm[: FRAME_SAMPLES * 2].ljust(FRAME_SAMPLES * 2, b"\0")
-        size = self._opus.opus_encode(self._state, pcm, FRAME_SAMPLES, self._out, MOST_BYTES)
-        return self._out.raw[:size] if size > 0 else b""
+        samples = self._samples
+        if len(pcm) != samples * 2:
+            pcm = pcm[: samples * 2].ljust(samples * 2, b"\0")
+        size = self._opus.opus_encode(self._state, pcm, samples, self._out, MOST_BYTES)
+        return bytes(self._view[:size]) if size > 0 else b""
+
+    def _set(self, setting: int, value: int) -> None:
+        # A variadic function: its arguments need their type.
+        _check(self._opus.opus_encoder_ctl(self._state, setting, ctypes.c_int(value)))
 
 
 class OpusDecoder:
@@ -75,6 +104,7 @@ class OpusDecoder:
         self._opus = _need_library()
         self._state = ctypes.create_string_buffer(self._opus.opus_decoder_get_size(1))
         self._out = ctypes.create_string_buffer(LONGEST_SAMPLES * 2)
+        self._view = memoryview(self._out).cast("B")
         _check(self._opus.opus_decoder_init(self._state, RATE_HZ, 1))
 
     def decode(self, packet: bytes) -> bytes:
@@ -93,7 +123,7 @@ class OpusDecoder:
     def _decode(self, packet: bytes | None, samples: int, fec: int) -> bytes:
         length = len(packet) if packet else 0
         count = self._opus.opus_decode(self._state, packet, length, self._out, samples, fec)
-        return self._out.raw[: count * 2] if count > 0 else b""
+        return bytes(self._view[: count * 2]) if count > 0 else b""
 
 
 def _whole(samples: int) -> int:
