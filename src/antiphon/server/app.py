@@ -29,6 +29,7 @@ from antiphon.server.phone import add_phone
 from antiphon.server.phone_service import PhoneService
 from antiphon.server.rtc import add_rtc
 from antiphon.server.settings import ServerSettings
+from antiphon.server.socket import add_socket
 
 CONSOLE_DIR = Path(__file__).parent.parent / "console"
 RETRY_AFTER_S = "5"
@@ -119,12 +120,18 @@ def _add_calls(app: FastAPI, host: Host, metrics: Metrics) -> None:
 
     add_rtc(app, app.state.voice)
 
+    def refused(error: UserFacingError) -> None:
+        if not isinstance(error, tuple(REFUSALS)):
+            metrics.call_refused(_refusal_kind(error))
+
+    add_socket(app, app.state.voice, refused)
+
     @app.websocket("/api/text")
     async def text(websocket: WebSocket) -> None:
         try:
             await serve_text(websocket, host, websocket.query_params.get("agent"))
         except UserFacingError as error:
-            metrics.call_refused(_refusal_kind(error))
+            refused(error)
 
 
 def _add_operations(app: FastAPI, host: Host, metrics: Metrics) -> None:

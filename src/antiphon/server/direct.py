@@ -33,6 +33,7 @@ class DirectProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, which gives its messages to whoever has taken it over."""
 
     taker: Callable[[Message], None] | None = None
+    ponged: Callable[[bytes], None] | None = None
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -52,6 +53,18 @@ class DirectProtocol(WebSocketsSansIOProtocol):
         # Text that is not UTF-8 is no JSON either, and is judged by whoever reads it.
         text = self.curr_msg_data_type == "text"
         self.taker(data.decode("utf-8", "replace") if text else data)
+
+    def handle_pong(self, event: Any) -> None:
+        super().handle_pong(event)
+        if self.ponged is not None:
+            self.ponged(bytes(event.data))
+
+    def ping(self, payload: bytes) -> None:
+        """Beside uvicorn's own, which come too seldom to tell of a network that is away."""
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return
+        self.conn.send_ping(payload)
+        self.transport.write(b"".join(self.conn.data_to_send()))
 
     def take(self, taker: Callable[[Message], None]) -> None:
         """Give what waits, and what comes from now on, to `taker`, on the event loop."""
@@ -94,10 +107,17 @@ class DirectWire:
     def __init__(self, websocket: WebSocket, protocol: DirectProtocol) -> None:
         self._websocket, self._protocol = websocket, protocol
         self._before = SocketWire(websocket)
+        self.closed_with: int | None = None
+        self.ponged: Callable[[bytes], None] | None = None
         self._closing: tuple[int, str] | None = None
         self._wake = asyncio.Event()
         self._error: Exception | None = None
         self._stuck: asyncio.TimerHandle | None = None
+
+    def ping(self, payload: bytes) -> bool:
+        self._protocol.ponged = self.ponged
+        self._protocol.ping(payload)
+        return True
 
     def send(self, message: Message) -> None:
         if self._closing is not None:
@@ -134,6 +154,7 @@ class DirectWire:
                 # No deadline: only the end arrives here; the call watches over silence.
                 message = await self._websocket.receive()
                 if message["type"] == "websocket.disconnect":
+                    self.closed_with = message.get("code")
                     break
             if self._error is not None:
                 raise self._error

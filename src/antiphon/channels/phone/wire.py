@@ -23,6 +23,15 @@ Message = str | bytes
 class Wire(Protocol):
     """One accepted WebSocket."""
 
+    closed_with: int | None
+    """The code that the other side closed with; None while it has not."""
+    ponged: Callable[[bytes], None] | None
+    """Told of every pong; to be set by whoever pings."""
+
+    def ping(self, payload: bytes) -> bool:
+        """Ask whether the other side is there; False where the server cannot ask."""
+        ...
+
     def send(self, message: Message) -> None:
         """Send in order, some time. When the other side takes nothing the wire breaks."""
         ...
@@ -48,10 +57,16 @@ class SocketWire:
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
+        self.closed_with: int | None = None
+        self.ponged: Callable[[bytes], None] | None = None
         self._unsent: deque[Message] = deque()
         self._wake = asyncio.Event()
         self._closing: tuple[int, str] | None = None
         self._gone = False
+
+    def ping(self, payload: bytes) -> bool:
+        """ASGI knows no pings."""
+        return False
 
     def send(self, message: Message) -> None:
         if self._closing is not None or self._gone:
@@ -107,6 +122,7 @@ class SocketWire:
             # No deadline: the call watches over silence, the server's pings over the connection.
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
+                self.closed_with = message.get("code")
                 self._gone = True
                 self._wake.set()
                 return

@@ -1,0 +1,83 @@
+"""The agent's voice on its way to a WebSocket: a message of 20 ms for a frame, nothing in silence.
+
+Nothing is sent ahead of its time, so that what was flushed can not be on its way; the client's
+buffer is what smooths the network. A run of speech ends with 20 ms of silence, which bring out what
+resampler and codec withhold. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from antiphon.audio import g711
+from antiphon.audio.resample import LiveResampler
+from antiphon.channels.rtp.opus import CLEAR, OpusEncoder
+from antiphon.channels.voice.base import OUTPUT_RATE_HZ
+from antiphon.channels.websocket.format import AudioFormat
+from antiphon.types import FRAME_MS
+
+_SILENCE = bytes(OUTPUT_RATE_HZ * FRAME_MS // 1000 * 2)
+_LAWS: dict[str, g711.Law] = {"ulaw": "mulaw", "alaw": "alaw"}
+_DONE = '{"type":"response.done"'
+
+
+class Downlink:
+    """One connection's sound on its way out.
+
+    Args:
+        sound: what the client wants.
+
+    Raises:
+        UserFacingError: Opus is asked for, and there is no libopus.
+    """
+
+    def __init__(self, sound: AudioFormat) -> None:
+        opus = sound.encoding == "opus"
+        self._resample = _Resampler(OUTPUT_RATE_HZ if opus else sound.rate_hz)
+        self._encode = _encoder(sound)
+        self._speaking = False
+
+    def message(self, pcm: bytes | None) -> bytes | None:
+        """What to send for the next 20 ms: mono s16 PCM at 24 kHz, or None for silence."""
+        if pcm is None:
+            if not self._speaking:
+                return None
+            pcm = _SILENCE
+            self._speaking = False
+        else:
+            self._speaking = True
+        return self._encode(self._resample.push(pcm)) or None
+
+
+class _Resampler:
+    """Exactly 20 ms for 20 ms: what the resampler withholds at first is made up with silence."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._bytes = rate_hz * FRAME_MS // 1000 * 2
+        self._resampler = LiveResampler(OUTPUT_RATE_HZ, rate_hz)
+        self._rest: bytes | None = None
+
+    def push(self, pcm: bytes) -> bytes:
+        made = self._resampler.push(pcm)
+        if self._rest is None:
+            self._rest = bytes(max(0, self._bytes - len(made)))
+        made = self._rest + made
+        self._rest = made[self._bytes :]
+        return made[: self._bytes].ljust(self._bytes, b"\0")
+
+
+def _encoder(sound: AudioFormat) -> Callable[[bytes], bytes]:
+    if sound.encoding == "opus":
+        return OpusEncoder(OUTPUT_RATE_HZ, CLEAR).encode
+    law = _LAWS.get(sound.encoding)
+    return (lambda pcm: pcm) if law is None else (lambda pcm: g711.encode(pcm, law))
+
+
+def is_flush(event: str) -> bool:
+    """Whether an event says that a response was broken off: what the client has of it and has not
+    played is not to be heard."""
+    if not event.startswith(_DONE):
+        return False
+    response = json.loads(event).get("response", {})
+    return bool(response.get("status") == "cancelled")
