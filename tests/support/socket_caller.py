@@ -93,7 +93,7 @@ async def calling(url: str, query: str = "", **options: Any) -> AsyncIterator[So
 def tone(hz: float, ms: int, rate_hz: int, level: int = 8000) -> bytes:
     """Mono s16 PCM."""
     phase = np.arange(rate_hz * ms // 1000) * (2 * np.pi * hz / rate_hz)
-    return (np.sin(phase) * level).astype("<i2").tobytes()
+    return bytes((np.sin(phase) * level).astype("<i2").tobytes())
 
 
 def cut(pcm: bytes, size: int) -> list[bytes]:
