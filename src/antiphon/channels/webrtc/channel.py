@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
+from weakref import WeakValueDictionary
 
 from antiphon.channels.voice.call import VoiceCall
 from antiphon.channels.voice.calls import Ticket, VoiceCalls
+from antiphon.channels.webrtc.answer import finish
+from antiphon.channels.webrtc.config import RtcConfig
 from antiphon.channels.webrtc.connection import WebRtcConnection
+from antiphon.channels.webrtc.ice import IceRules
 from antiphon.channels.webrtc.offer import check_offer
+from antiphon.channels.webrtc.trickle import Trickled
+from antiphon.channels.webrtc.turn import ice_servers
 from antiphon.errors import CapacityError
 
 NEGOTIATION_TIMEOUT_S = 10.0
@@ -30,8 +39,12 @@ class Answer:
 class WebRtcChannel:
     """Answers offers. One per process."""
 
-    def __init__(self, calls: VoiceCalls) -> None:
+    def __init__(self, calls: VoiceCalls, config: RtcConfig | None = None) -> None:
         self._calls = calls
+        self._config = config or RtcConfig()
+        self._rules = IceRules.of(self._config)
+        # Each lives as long as its call keeps it.
+        self._newest: WeakValueDictionary[str, WebRtcConnection] = WeakValueDictionary()
         self._negotiations = asyncio.Semaphore(NEGOTIATIONS_AT_ONCE)
         self._waiting = 0
 
@@ -48,7 +61,7 @@ class WebRtcChannel:
         async with self._turn():
             call, ticket = await self._calls.start("webrtc", self._calls.check(agent))
             try:
-                sdp = await self._negotiate(call, offer_sdp)
+                sdp = await self._negotiate(call, offer_sdp, ticket)
             except BaseException:
                 await self._calls.abandon(call)
                 raise
@@ -66,17 +79,39 @@ class WebRtcChannel:
         call = self._calls.find(ticket.session_id, ticket.token)
         offer_sdp = check_offer(offer_sdp)
         async with self._turn():
-            sdp = await self._negotiate(call, offer_sdp)
+            sdp = await self._negotiate(call, offer_sdp, ticket)
             return Answer(sdp, ticket.session_id, ticket.token)
 
-    async def _negotiate(self, call: VoiceCall, offer_sdp: str) -> str:
-        connection = WebRtcConnection(call, self._calls.let_go)
+    async def trickle(self, ticket: Ticket, told: Sequence[Trickled]) -> bool:
+        """Addresses of the caller's that came after the offer, for the newest connection of the
+        call. False: there is none.
+
+        Raises:
+            BadOffer: one is of a line that the offer does not have.
+            ForbiddenError: it is not the caller's call.
+            GoneError: the call is over.
+        """
+        self._calls.find(ticket.session_id, ticket.token)
+        connection = self._newest.get(ticket.session_id)
+        if connection is None:
+            return False
+        await connection.add_candidates(told)
+        return True
+
+    def ice_servers(self) -> dict[str, Any]:
+        """What the page gives to its `RTCPeerConnection`; see `turn.ice_servers`."""
+        return ice_servers(self._config, secrets.token_hex(4), time.time())
+
+    async def _negotiate(self, call: VoiceCall, offer_sdp: str, ticket: Ticket) -> str:
+        connection = WebRtcConnection(call, self._calls.let_go, self._rules)
         try:
             await connection.accept(offer_sdp)
-            return await connection.answer()
+            sdp = await connection.answer()
         except BaseException:
             await connection.aclose()
             raise
+        self._newest[ticket.session_id] = connection
+        return finish(sdp, self._config.advertise)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

@@ -14,6 +14,10 @@ from antiphon.errors import UserFacingError
 
 MAX_SDP_CHARS = 32 * 1024
 MAX_CANDIDATES = 32
+"""Of one connection, those that come later included."""
+MAX_CANDIDATE_CHARS = 512
+MAX_CANDIDATE_FIELDS = 40
+BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 UNREADABLE = (ValueError, IndexError, KeyError, AssertionError, AttributeError, TypeError)
 """aiortc reports a broken line by whatever exception its slicing runs into."""
 
@@ -94,19 +98,33 @@ def _usable_candidates(offer_sdp: str) -> str:
         if line == "a=end-of-candidates":
             continue
         if line.startswith("a=candidate:"):
-            if kept >= MAX_CANDIDATES or not _is_usable(line.split()):
+            if kept >= MAX_CANDIDATES or not is_usable(line):
                 continue
             kept += 1
         lines.append(line)
     return "\r\n".join(lines) + "\r\n"
 
 
-def _is_usable(fields: list[str]) -> bool:
-    """Whether a candidate line has an address and a port (RFC 8839 section 5.1)."""
-    if len(fields) < 8 or fields[1] != "1" or not fields[5].isdecimal():
+def is_usable(candidate: str) -> bool:
+    """Whether a candidate line (RFC 8839 section 5.1), with or without its `a=`, is one that checks
+    can be sent to: UDP, and an address of somebody's, with a port."""
+    fields = candidate.split()
+    if not 8 <= len(fields) <= MAX_CANDIDATE_FIELDS or len(candidate) > MAX_CANDIDATE_CHARS:
+        return False
+    if fields[1] != "1" or fields[2].lower() != "udp" or fields[6] != "typ":
+        return False
+    if not _is_number(fields[3], 1, (1 << 31) - 1) or not _is_number(fields[5], 1, 65_535):
         return False
     try:
-        ipaddress.ip_address(fields[4])
+        address = ipaddress.ip_address(fields[4])
     except ValueError:
         return False
-    return int(fields[5]) < 1 << 16
+    # Link-local addresses cannot be sent to without naming an interface.
+    return not (
+        address.is_unspecified or address.is_multicast or address.is_loopback
+        or address.is_link_local or address == BROADCAST or "%" in fields[4]
+    )  # fmt: skip
+
+
+def _is_number(text: str, least: int, most: int) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 10 and least <= int(text) <= most

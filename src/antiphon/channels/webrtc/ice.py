@@ -1,0 +1,279 @@
+"""What is done otherwise than in aioice and aiortc to reach a caller. Besides `port`, the only
+module that knows their insides; tests/channels/webrtc/test_ice.py holds what it relies on.
+
+- Sockets on wanted addresses and ports, instead of all addresses and any port.
+- A check that a caller sends makes ours go out again at once (RFC 8445 section 7.3.1.4): the first
+  one to a TURN server's address comes before the permission and is lost, and the next would go half
+  a second later.
+- ICE is done when it is done, not at the next of the 20 ms that pace its checks.
+- DTLS as the server: the caller's browser begins as soon as it can send, half a round trip before
+  this end could.
+- Bounds on what a caller can make us keep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import ifaddr
+from aioice import Candidate, Connection, stun
+from aioice.candidate import candidate_foundation, candidate_priority
+from aioice.ice import ICE_COMPLETED, ICE_FAILED, CandidatePair, StunProtocol
+from aioice.turn import UDP_SOCKET_BUFFER_SIZE
+from aiortc import RTCConfiguration, RTCDtlsTransport, RTCPeerConnection
+from aiortc.rtcconfiguration import RTCBundlePolicy
+
+from antiphon.channels.webrtc.config import Network, RtcConfig
+
+PACE_S = 0.02
+"""Between two checks of ours (RFC 8445 section 14.2, Ta)."""
+MOST_ADDRESSES = 8
+"""A machine with many containers has an address for each of their bridges."""
+MOST_TRIES = 256
+MOST_PAIRS = 100
+MOST_UNREAD = 500
+CONSENT_RETRIES = 1
+ADDRESSES_KEPT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class IceRules:
+    """Which sockets a connection may open."""
+
+    networks: tuple[Network, ...] = ()
+    """Of these, any address of this machine; empty: all but loopback."""
+    ports: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, config: RtcConfig) -> IceRules:
+        return cls(config.networks, config.udp_ports)
+
+
+ANY = IceRules()
+
+
+class Peer(RTCPeerConnection):
+    """A connection whose ICE and DTLS are as this module says. It asks no server for its own
+    address."""
+
+    def __init__(self, rules: IceRules) -> None:
+        super().__init__(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        self._rules = rules
+        self._ice: list[IceConnection] = []
+
+    def _RTCPeerConnection__createDtlsTransport(self) -> RTCDtlsTransport:
+        made = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
+        transport = cast(RTCDtlsTransport, made)
+        connection = transport.transport._connection
+        connection.__class__ = IceConnection
+        assert isinstance(connection, IceConnection)
+        connection.rules = self._rules
+        self._ice.append(connection)
+        return transport
+
+    def be_dtls_server(self, offer_sdp: str) -> None:
+        """After the offer and before the answer: let the caller begin DTLS, if the offer leaves
+        the choice (RFC 8842 section 5.3)."""
+        for transceiver in self.getTransceivers():
+            transport = transceiver.receiver.transport
+            if transport._role == "auto" and "a=setup:passive" not in offer_sdp:
+                transport._set_role("server")
+
+    async def add_candidate(self, candidate: Candidate) -> None:
+        """Another address of the caller's. Does nothing when the connection is closed."""
+        for connection in self._ice:
+            await connection.add_remote_candidate(candidate)
+
+    @property
+    def why_unreachable(self) -> str:
+        """Why there is no candidate, as a sentence for the caller."""
+        if any(connection.found_addresses for connection in self._ice):
+            return (
+                "All network ports for voice are taken; try again shortly, or type instead. "
+                "(Whoever runs the server: widen `udp_ports`.)"
+            )
+        return (
+            "This server has no network address that a voice connection could use; type instead. "
+            "(Whoever runs the server: connect it to a network, or allow one by `addresses` in "
+            "rtc.yaml.)"
+        )
+
+
+class IceConnection(Connection):
+    """See the module. Never constructed: an aioice connection is made one."""
+
+    rules = ANY
+    found_addresses = False
+
+    async def get_component_candidates(
+        self, component: int, addresses: list[str], timeout: int = 5
+    ) -> list[Candidate]:
+        found = []
+        for address in local_addresses(self.rules.networks):
+            self.found_addresses = True
+            sock = bind(address, self.rules.ports)
+            if sock is not None:
+                found.append(await self._listen(component, sock))
+        return found
+
+    async def _listen(self, component: int, sock: socket.socket) -> Candidate:
+        loop = asyncio.get_running_loop()
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_SOCKET_BUFFER_SIZE)
+            _, protocol = await loop.create_datagram_endpoint(lambda: StunProtocol(self), sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        host, port = sock.getsockname()[:2]
+        protocol.local_candidate = Candidate(
+            foundation=candidate_foundation("host", "udp", host), component=component,
+            transport="udp", priority=candidate_priority(component, "host"),
+            host=host, port=port, type="host",
+        )  # fmt: skip
+        self._protocols.append(protocol)
+        return protocol.local_candidate
+
+    async def connect(self) -> None:
+        if not self._local_candidates_end or self._closing:
+            raise ConnectionError("no local candidates")
+        if self.remote_username is None or self.remote_password is None:
+            raise ConnectionError("no remote user name or password")
+        for candidate in self._remote_candidates:
+            self._pair_remote_candidate(candidate)
+        self.sort_check_list()
+        self._unfreeze_initial()
+        for early in self._early_checks:
+            self.check_incoming(*early)
+        self._early_checks.clear()
+        self._early_checks_done = True
+        # No deadline here: the call has one for all of connecting, and closes this.
+        done = await self._checked()
+        for pair in self._check_list:
+            if pair.task:
+                pair.task.cancel()
+        if done != ICE_COMPLETED:
+            raise ConnectionError("ICE negotiation failed")
+        self._query_consent_task = asyncio.create_task(self.query_consent())
+
+    async def _checked(self) -> int:
+        while self._check_periodic():
+            try:
+                async with asyncio.timeout(PACE_S):
+                    return await self._check_list_state.get()
+            except TimeoutError:
+                continue
+        return await self._check_list_state.get() if self._check_list else ICE_FAILED
+
+    def check_incoming(
+        self, message: stun.Message, addr: tuple[str, int], protocol: StunProtocol
+    ) -> None:
+        if len(self._check_list) >= MOST_PAIRS and not self._knows(addr):
+            self._forget_some()
+        under_way = {
+            pair.remote_addr for pair in self._check_list
+            if pair.protocol is protocol and pair.state is CandidatePair.State.IN_PROGRESS
+        }  # fmt: skip
+        super().check_incoming(message, addr, protocol)
+        if addr in under_way:
+            for request in requests_to(protocol, addr):
+                protocol.send_stun(request, addr)
+
+    def data_received(self, data: bytes, component: int) -> None:
+        # Anybody may send to an open port; before DTLS is done nobody reads.
+        if self._queue.qsize() < MOST_UNREAD:
+            super().data_received(data, component)
+
+    def _knows(self, addr: tuple[str, int]) -> bool:
+        return any(one.host == addr[0] and one.port == addr[1] for one in self._remote_candidates)
+
+    def _forget_some(self) -> None:
+        """A caller whose address changed a hundred times: the older half is of no use."""
+        nominated = [pair.remote_candidate for pair in self._nominated.values()]
+        for pair in self._check_list[:]:
+            if pair.remote_candidate not in nominated:
+                if pair.task is not None:
+                    pair.task.cancel()
+                self._check_list.remove(pair)
+        self._remote_candidates = nominated
+
+
+def requests_to(protocol: StunProtocol, addr: tuple[str, int]) -> Iterator[stun.Message]:
+    """The checks to an address that have no answer yet."""
+    for transaction in list(protocol.transactions.values()):
+        private = cast(Any, transaction)
+        if isinstance(transaction, stun.Transaction) and private._Transaction__addr == addr:
+            yield private._Transaction__request
+
+
+def bind(address: str, ports: tuple[int, int] | None) -> socket.socket | None:
+    """A UDP socket on a free port, of a range or any; None when there is none."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+    except OSError:
+        return None
+    sock.setblocking(False)
+    for port in _ports(ports):
+        try:
+            sock.bind((address, port))
+        except OSError:
+            continue
+        return sock
+    sock.close()
+    return None
+
+
+def _ports(ports: tuple[int, int] | None) -> Iterable[int]:
+    if ports is None:
+        return (0,)
+    low, count = ports[0], ports[1] - ports[0] + 1
+    start = random.randrange(count)
+    return (low + (start + n) % count for n in range(min(count, MOST_TRIES)))
+
+
+class _Addresses:
+    """The addresses of this machine, looked up every few seconds at most."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+        self._until_s = 0.0
+
+    def get(self, now_s: float) -> list[str]:
+        if now_s >= self._until_s:
+            self._until_s = now_s + ADDRESSES_KEPT_S
+            self._found = list(_all_addresses())
+        return self._found
+
+
+_addresses = _Addresses()
+
+
+def local_addresses(networks: tuple[Network, ...]) -> list[str]:
+    """The addresses that calls may use; at most `MOST_ADDRESSES`, loopback only if a network names
+    it."""
+    found = []
+    for text in _addresses.get(asyncio.get_running_loop().time()):
+        address = ipaddress.ip_address(text)
+        if networks:
+            wanted = any(address in network for network in networks)
+        else:
+            wanted = not address.is_loopback
+        if wanted:
+            found.append(text)
+    return found[:MOST_ADDRESSES]
+
+
+def _all_addresses() -> Iterator[str]:
+    for adapter in ifaddr.get_adapters():
+        for ip in adapter.ips:
+            if isinstance(ip.ip, str):
+                yield ip.ip
+            elif ip.ip[2] == 0:
+                # Others are of one link only, and cannot be used without its name.
+                yield ip.ip[0]
