@@ -28,7 +28,6 @@ SPAWNS: dict[str, str] = {
     "channels/phone/wire.py:SocketWire.run": "reads a socket beside writing it; a TaskGroup",
     "channels/voice/calls.py:VoiceCalls.launch": "the call outlives the request that it came by",
     "channels/voice/calls.py:VoiceCalls.let_go": "closes a connection that another one replaces",
-    "channels/webrtc/connection.py:WebRtcConnection.accept": "reads aiortc's track",
     "bench/load.py:run_load": "the callers; a TaskGroup, and a watch on the event loop",
     "bench/phone_client.py:Callers.run": "the callers; a TaskGroup",
     "bench/phone_load.py:_Watch.during": "looks at memory while calls go on",
