@@ -91,14 +91,16 @@ def create_app(
     app = FastAPI(
         title="Antiphon", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan
     )
-    app.state.voice = VoiceCalls(host, metrics.frame_late)
+    settings = settings or ServerSettings()
+    app.state.voice = VoiceCalls(host, metrics.frame_late, settings.rtc.resume_s)
     app.state.host = host
     app.state.metrics = metrics
-    app.add_middleware(Guard, settings=settings or ServerSettings(), metrics=metrics)
+    app.add_middleware(Guard, settings=settings, metrics=metrics)
     app.add_exception_handler(UserFacingError, _user_facing)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
+    add_rtc(app, app.state.voice, settings.rtc)
     _add_calls(app, host, metrics)
     _add_operations(app, host, metrics)
     if phone is not None:
@@ -117,8 +119,6 @@ def _add_calls(app: FastAPI, host: Host, metrics: Metrics) -> None:
                 for name, agent in host.agents.items()
             ]
         }
-
-    add_rtc(app, app.state.voice)
 
     def refused(error: UserFacingError) -> None:
         if not isinstance(error, tuple(REFUSALS)):

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
+from antiphon.channels.webrtc.config import RtcConfig
+
 
 class ServerSettings(BaseModel):
     """Settings of the HTTP server."""
@@ -27,6 +29,8 @@ class ServerSettings(BaseModel):
     """Beginnings of the paths that are open by the public name, such as `/twilio/`."""
     drain_s: float = 20.0
     """How long calls may go on after the server was asked to stop."""
+    rtc: RtcConfig = RtcConfig()
+    """How callers by browser find their way here."""
 
     @property
     def is_local(self) -> bool:

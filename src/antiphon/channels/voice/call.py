@@ -52,14 +52,21 @@ class VoiceCall:
     Args:
         channel: of its first connection, `webrtc` or `websocket`.
         late: told how late each tick of 20 ms is, in seconds.
+        resume_s: how long it waits for a caller who is away.
     """
 
     output_rate_hz = OUTPUT_RATE_HZ
     has_audio = True
     tells_heard = True
 
-    def __init__(self, channel: str, late: Callable[[float], None] | None = None) -> None:
+    def __init__(
+        self,
+        channel: str,
+        late: Callable[[float], None] | None = None,
+        resume_s: float = RESUME_S,
+    ) -> None:
         self.channel = channel
+        self._resume_s = resume_s
         self.away = True
         """Whether nothing reaches the caller at present."""
         self._loop = asyncio.get_running_loop()
@@ -271,7 +278,7 @@ class VoiceCall:
         self.away = True
         self._on_the_way.clear()
         self._patience.cancel()
-        self._patience = self._loop.call_later(RESUME_S, self.end, "connection lost")
+        self._patience = self._loop.call_later(self._resume_s, self.end, "connection lost")
         if self.io is not None:
             self.io.on_hold(True)
 
