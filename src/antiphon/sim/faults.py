@@ -34,6 +34,8 @@ class Faults:
     """The session's clock steps ahead by seconds, and events are dated back by up to 200 ms."""
     crash: float = 0.0
     """The process dies, and the call goes on in another one."""
+    outage: float = 0.0
+    """The way to a caller without a telephone is lost for a while: neither side hears the other."""
 
 
 FAULT_NAMES = tuple(item.name for item in fields(Faults))
@@ -52,6 +54,7 @@ _AT_AN_OPPORTUNITY = {
     "dead_line": 0.3,
     "clock": 0.1,
     "crash": 0.7,
+    "outage": 0.7,
 }
 
 
@@ -72,10 +75,13 @@ def parse_faults(text: str) -> tuple[str, ...]:
     return names
 
 
-def draw_faults(rng: Random, allowed: tuple[str, ...]) -> Faults:
-    """The faults of one world. The draw does not depend on the order of the names."""
+def draw_faults(rng: Random, allowed: tuple[str, ...], line: Random) -> Faults:
+    """The faults of one world; those of its `line` have a stream of their own. The draw does not
+    depend on the order of the names."""
     chances = {
-        name: _AT_AN_OPPORTUNITY[name] if rng.random() < _IN_A_WORLD and name in allowed else 0.0
+        name: _AT_AN_OPPORTUNITY[name]
+        if (line if name == "outage" else rng).random() < _IN_A_WORLD and name in allowed
+        else 0.0
         for name in FAULT_NAMES
     }
     return Faults(**chances)

@@ -66,6 +66,7 @@ class Player:
         "_world",
         "dead",
         "ducked",
+        "lost",
         "paused",
         "playing",
         "progress_ms",
@@ -86,6 +87,7 @@ class Player:
         self.playing = False
         self.paused = self.ducked = False
         self.dead = False
+        self.lost = False  # nothing reaches the caller
         self.quiet_from_ms = 0  # since when nothing sounds, when nothing does
         self.quiet_until_ms = 0  # when the newest run of playing began
         if rng.random() < world.faults.dead_line:
@@ -141,6 +143,18 @@ class Player:
         self._front = None
         for track in self.tracks.values():
             track.flushed = True
+
+    # ---- what becomes of the line -----------------------------------------------------------
+
+    def lose(self) -> None:
+        """Nothing reaches the caller any more."""
+        self._halt()
+        self.lost = True
+
+    def find(self) -> None:
+        """The caller hears again."""
+        self.lost = False
+        self._run()
 
     # ---- what the voice gives ---------------------------------------------------------------
 
@@ -198,7 +212,7 @@ class Player:
 
     def _run(self) -> None:
         """Begin to play, if there is something to play and nothing against it."""
-        if self.playing or self.paused or self.dead or self._front is None:
+        if self.playing or self.paused or self.dead or self.lost or self._front is None:
             return
         track = self.tracks[self._front]
         if track.over or track.played_ms >= track.available_ms:

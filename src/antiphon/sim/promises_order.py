@@ -311,7 +311,9 @@ class EverythingCloses(Promise):
         for response_id in world.player.tracks:
             if world.tts.working(response_id):
                 self.fail(f"the voice still speaks response {response_id}")
-        quiet_ms = world.now_ms - world.promises.caller_quiet_ms
+        # A caller who was away is asked anew whether they are there.
+        since_ms = max(world.promises.caller_quiet_ms, world.phone.away_ms)
+        quiet_ms = world.now_ms - since_ms
         # On a line with echo voice activity goes on; and an agent that nobody tells that it hears
         # itself cannot know that nobody is there.
         limit_ms = self._ZOMBIE_MS * (2 if world.vad.line else 1)

@@ -249,7 +249,7 @@ class FailureIsHonest(Promise):
 
     def _on_end(self, command: c.EndCall) -> None:
         world = self.world
-        if command.reason == "the line is dead" and not world.player.dead:
+        if command.reason == "the line is dead" and not (world.player.dead or world.lost_line.lost):
             self.fail("the line was given up, and it works")
         if command.reason == "the voice failed" and not world.tts.doubted:
             self.fail("the voice was given up, and nothing was wrong with it")

@@ -90,7 +90,7 @@ class Telephone:
     @property
     def away(self) -> bool:
         """Whether the caller cannot hear the agent."""
-        return self.held or self.transferring
+        return self.held or self.transferring or self._world.lost_line.lost
 
     @property
     def excused(self) -> bool:

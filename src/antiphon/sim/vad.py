@@ -37,6 +37,7 @@ class Vad:
         "_world",
         "far",
         "line",
+        "lost",
         "quiet_from_ms",
         "speaking",
     )
@@ -47,6 +48,7 @@ class Vad:
         self._burst: set[str] = set()  # who has sounded since voice activity began
         self._token = 0
         self.speaking = False
+        self.lost = False  # nothing arrives
         self.far = False  # the sound is somebody's in the background
         self.quiet_from_ms = 0
         drawn = rng.random()
@@ -108,6 +110,26 @@ class Vad:
         if self._sounds:
             self.sound(next(iter(self._sounds)))
 
+    # ---- what becomes of the line -----------------------------------------------------------
+
+    def lose(self) -> None:
+        """Nothing arrives any more, which is heard as silence."""
+        self.lost = True
+        if self.speaking:
+            self.quiet_from_ms = self._world.now_ms
+            self._token += 1
+            self._world.after(between(self._rng, 180, 320), self._off, self._token)
+
+    def find(self) -> None:
+        """The caller is there again."""
+        self.lost = False
+        self._token += 1
+        if self._sounds:
+            self.sound(next(iter(self._sounds)))
+        elif self.speaking:
+            self.quiet_from_ms = self._world.now_ms
+            self._world.after(between(self._rng, 180, 320), self._off, self._token)
+
     def _come_back(self, _: Any) -> None:
         if ECHO in self._sounds:
             self._world.stt.agent_comes_back()
@@ -121,7 +143,7 @@ class Vad:
     # ---- edges ------------------------------------------------------------------------------
 
     def _on(self, who: str) -> None:
-        if who not in self._sounds or self._deaf:
+        if who not in self._sounds or self._deaf or self.lost:
             return
         self._token += 1
         if self.speaking:
@@ -136,7 +158,8 @@ class Vad:
 
     def _off(self, token: int) -> None:
         world = self._world
-        if token != self._token or self._sounds or not self.speaking:
+        heard = self._sounds and not self.lost
+        if token != self._token or heard or not self.speaking:
             return
         if self._deaf:
             return

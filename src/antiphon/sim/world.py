@@ -25,6 +25,7 @@ from antiphon.sim.faults import Faults, draw_faults
 from antiphon.sim.health import Health
 from antiphon.sim.invariants import Promises
 from antiphon.sim.llm import Llm, Tools
+from antiphon.sim.lost_line import LostLine
 from antiphon.sim.plan import Plan, between, draw_plan
 from antiphon.sim.player import Player
 from antiphon.sim.promise import ENGINE_BUGS, Broken
@@ -78,6 +79,7 @@ class World:
         "faults",
         "health",
         "llm",
+        "lost_line",
         "now_ms",
         "phone",
         "player",
@@ -101,9 +103,9 @@ class World:
         plan: Plan | None = None,
         setup: Setup | None = None,
     ) -> None:
-        rngs = [Random(seed * _STREAMS + stream) for stream in range(15)]
+        rngs = [Random(seed * _STREAMS + stream) for stream in range(16)]
         self.seed = seed
-        self.faults: Faults = draw_faults(rngs[0], allowed)
+        self.faults: Faults = draw_faults(rngs[0], allowed, rngs[15])
         drawn, telephone = (setup, False) if setup else on_telephone(draw_setup(rngs[1]), rngs[14])
         self.setup = drawn
         self._late_rng = rngs[0]
@@ -136,6 +138,7 @@ class World:
         self.purse = Purse(self, rngs[12])
         self.health = Health(self, rngs[13])
         self.phone = Telephone(self, rngs[14], telephone)
+        self.lost_line = LostLine(self, rngs[15])
         self.promises = Promises(self)
         self._carry_out = self._tell_members(self.promises.table)
 
@@ -232,7 +235,7 @@ class World:
         self._deadline_ms = None
         stays = {
             *(self.caller, self.clock, self.crash, self.promises),
-            *(self.purse, self.health, self.phone),
+            *(self.purse, self.health, self.phone, self.lost_line),
         }
         queue = [item for item in self._queue if getattr(item[2], "__self__", None) in stays]
         queue += [item for item in self._queue if item[2] == self.hang_up]
