@@ -52,7 +52,7 @@ class VoiceCall:
     Args:
         channel: of its first connection, `webrtc` or `websocket`.
         late: told how late each tick of 20 ms is, in seconds.
-        resume_s: how long it waits for a caller who is away.
+        resume_s: how long it waits for a caller who is away, if not `RESUME_S`.
     """
 
     output_rate_hz = OUTPUT_RATE_HZ
@@ -63,10 +63,10 @@ class VoiceCall:
         self,
         channel: str,
         late: Callable[[float], None] | None = None,
-        resume_s: float = RESUME_S,
+        resume_s: float | None = None,
     ) -> None:
         self.channel = channel
-        self._resume_s = resume_s
+        self._resume_s = RESUME_S if resume_s is None else resume_s
         self.away = True
         """Whether nothing reaches the caller at present."""
         self._loop = asyncio.get_running_loop()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from hmac import compare_digest
 
 from antiphon.channels.voice.base import CallHost, Connection
-from antiphon.channels.voice.call import RESUME_S, VoiceCall
+from antiphon.channels.voice.call import VoiceCall
 from antiphon.errors import ForbiddenError, GoneError
 
 log = logging.getLogger(__name__)
@@ -40,14 +40,14 @@ class VoiceCalls:
     Args:
         host: who takes the calls.
         late: told how late each tick of 20 ms of a call is, in seconds.
-        resume_s: how long a call waits for a caller who is away.
+        resume_s: how long a call waits for a caller who is away, if not `RESUME_S`.
     """
 
     def __init__(
         self,
         host: CallHost,
         late: Callable[[float], None] | None = None,
-        resume_s: float = RESUME_S,
+        resume_s: float | None = None,
     ) -> None:
         self.host = host
         self._late = late
