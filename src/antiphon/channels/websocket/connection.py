@@ -27,7 +27,11 @@ BUFFER_MS = 80
 """What a client keeps ahead, if it does not tell."""
 OUTPUT_MS = 20
 COMPLAINTS_PER_S = 0.2
+STILL_THERE_S = 1.0
+"""Nothing was sent for so long: the client is told that there is nothing, since pages cannot see
+pings."""
 CLEAR = '{"type":"antiphon.playout.clear"}'
+ALIVE = '{"type":"antiphon.socket.alive"}'
 
 
 class SocketConnection:
@@ -50,6 +54,7 @@ class SocketConnection:
         self._playout = Playout()
         self._stale = False
         """What the client got last is not to be heard any more."""
+        self._sent_s = now_s
         self._closing = False
         self._over = asyncio.Event()
         wire.ponged = self._on_pong
@@ -87,7 +92,8 @@ class SocketConnection:
         if self._stale and pcm is not None:
             # What waited on the way while the network was away is said again.
             self._stale = False
-            self._wire.send(CLEAR)
+            self.send(CLEAR)
+        self._sent_s = self._loop.time()
         self._wire.send(message)
 
     def poll(self, now_s: float) -> None:
@@ -96,6 +102,8 @@ class SocketConnection:
             self._wire.ping(ping)
         if self._alive.stuck(now_s):
             return
+        if now_s - self._sent_s > STILL_THERE_S:
+            self.send(ALIVE)
         while self._held:
             self._call.on_frame(self, self._held.popleft())
         if self._alive.silent(now_s):
@@ -103,6 +111,7 @@ class SocketConnection:
                 self._call.on_frame(self, pcm)
 
     def send(self, text: str) -> None:
+        self._sent_s = self._loop.time()
         self._wire.send(text)
         if is_flush(text):
             self._wire.send(CLEAR)

@@ -87,7 +87,8 @@ class Liveness:
         """Whether the client takes nothing of what it is sent."""
         if not self._waiting:
             return False
-        return now_s - self._waiting[0][1] > max(STUCK_S, 3 * (self.round_trip_s or 0.0))
+        trip_s = STUCK_S if self.round_trip_s is None else self.round_trip_s
+        return now_s - self._waiting[0][1] > max(STUCK_S, 3 * trip_s)
 
     def silent(self, now_s: float) -> bool:
         """Whether sound that does not come was not sent: the way works, and no stream is due."""
