@@ -17,6 +17,7 @@ import numpy as np
 from antiphon.audio.levels import rms_dbfs
 from antiphon.channels.base import Call
 from antiphon.errors import CapacityError, UserFacingError
+from antiphon.session.screen import Screen
 from antiphon.types import FRAME_MS
 
 TONE_HZ = 440.0
@@ -61,6 +62,10 @@ class FakeSession:
     responses: int = 0
     items: int = 0
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    screen: Screen = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.screen = Screen(self.call.notify)
 
     @property
     def output_rate_hz(self) -> int:
@@ -73,7 +78,7 @@ class FakeSession:
             "channel": self.call.channel,
             "turn_mode": "automatic",
         }
-        self.call.notify({"type": "session.created", "session": session})
+        self.screen.tell({"type": "session.created", "session": session})
         self._say(greeting)
 
     def on_audio(self, pcm: bytes) -> None:
@@ -102,7 +107,7 @@ class FakeSession:
     def on_text(self, text: str) -> None:
         self.texts.append(text)
         self.items += 1
-        self.call.notify(self._transcript(text))
+        self.screen.tell(self._transcript(text))
         self._interrupt()
         self._say(f"You wrote {text}.")
 
@@ -120,8 +125,7 @@ class FakeSession:
 
     def on_return(self) -> None:
         self.returns += 1
-        session = {"id": self.call_id, "agent": {"name": self.agent}}
-        self.call.notify({"type": "antiphon.session.resumed", "session": session, "items": []})
+        self.screen.again()
 
     def hang_up(self, reason: str) -> None:
         self.hung_up.append(reason)
@@ -132,7 +136,7 @@ class FakeSession:
         await self.closed.wait()
 
     async def _close(self, reason: str) -> None:
-        self.call.notify({"type": "antiphon.session.ended", "reason": reason})
+        self.screen.tell({"type": "antiphon.session.ended", "reason": reason})
         await self.call.close(reason)
         self.closed.set()
 
@@ -141,7 +145,7 @@ class FakeSession:
         self.items += 1
         at_ms = self.heard_frames * FRAME_MS
         started = {"audio_start_ms": at_ms, "item_id": f"item_{self.items}"}
-        self.call.notify({"type": "input_audio_buffer.speech_started", **started})
+        self.screen.tell({"type": "input_audio_buffer.speech_started", **started})
         self._interrupt()
         self._state("speaking", "listening")
 
@@ -149,8 +153,8 @@ class FakeSession:
         self.speaking = False
         at_ms = self.heard_frames * FRAME_MS
         stopped = {"audio_end_ms": at_ms, "item_id": f"item_{self.items}"}
-        self.call.notify({"type": "input_audio_buffer.speech_stopped", **stopped})
-        self.call.notify(self._transcript("something was said"))
+        self.screen.tell({"type": "input_audio_buffer.speech_stopped", **stopped})
+        self.screen.tell(self._transcript("something was said"))
         self._say("I heard that you said something, and I am happy to hum about it for a while.")
 
     def _transcript(self, text: str) -> dict[str, Any]:
@@ -158,13 +162,13 @@ class FakeSession:
         return {"type": kind, "item_id": f"item_{self.items}", "transcript": text}
 
     def _state(self, user: str, agent: str) -> None:
-        self.call.notify({"type": "antiphon.state", "user": user, "agent": agent})
+        self.screen.tell({"type": "antiphon.state", "user": user, "agent": agent})
 
     def _say(self, text: str) -> None:
         self.responses += 1
         self.spoken = ""
         response = {"id": f"resp_{self.responses}", "status": "in_progress"}
-        self.call.notify({"type": "response.created", "response": response})
+        self.screen.tell({"type": "response.created", "response": response})
         self._state("listening", "speaking")
         self.words = deque(text.split())
         if not self.call.has_audio:
@@ -183,7 +187,7 @@ class FakeSession:
         word = self.words.popleft() + (" " if self.words else "")
         self.spoken += word
         delta = {"response_id": f"resp_{self.responses}", "delta": word}
-        self.call.notify({"type": "response.output_audio_transcript.delta", **delta})
+        self.screen.tell({"type": "response.output_audio_transcript.delta", **delta})
 
     def _interrupt(self) -> None:
         if self.frames:
@@ -194,10 +198,10 @@ class FakeSession:
     def _finish(self, status: str) -> None:
         ident = f"resp_{self.responses}"
         done = {"response_id": ident, "transcript": self.spoken.strip()}
-        self.call.notify({"type": "response.output_audio_transcript.done", **done})
+        self.screen.tell({"type": "response.output_audio_transcript.done", **done})
         reason = "turn_detected" if status == "cancelled" else ""
         response = {"id": ident, "status": status, "status_details": {"reason": reason}}
-        self.call.notify({"type": "response.done", "response": response})
+        self.screen.tell({"type": "response.done", "response": response})
         self._state("listening", "listening")
 
 
@@ -218,6 +222,10 @@ class FakeHost:
     @property
     def active_calls(self) -> int:
         return sum(not session.closed.is_set() for session in self.sessions)
+
+    @property
+    def has_room(self) -> bool:
+        return self.ready and self.active_calls < self.max_calls
 
     def check(self, agent: str | None) -> str:
         if not self.ready:

@@ -68,7 +68,8 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(Headers(scope=scope), scope["path"])
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        refusal = self._refusal(Headers(scope=scope), path)
         if scope["type"] == "websocket":
             if refusal:
                 await send({"type": "websocket.close", "code": 1008, "reason": refusal[:100]})
@@ -82,7 +83,7 @@ class Guard:
     ) -> None:  # fmt: skip
         received = 0
         answered = False
-        most = LONGER_BODIES.get(scope["path"], MAX_BODY_BYTES)
+        most = most_bytes(scope["path"])
 
         async def limited_receive() -> Message:
             nonlocal received
@@ -103,16 +104,16 @@ class Guard:
             await send(message)
 
         if refusal:
-            await _refuse(secured_send, 403, "origin_error", refusal)
+            await refuse(secured_send, 403, "origin_error", refusal)
             return
         if _declared_length(Headers(scope=scope)) > most:
-            await _refuse(secured_send, 413, "invalid_request_error", _too_large(most))
+            await refuse(secured_send, 413, "invalid_request_error", _too_large(most))
             return
         try:
             await self._app(scope, limited_receive, secured_send)
         except BodyTooLarge:
             if not answered:
-                await _refuse(secured_send, 413, "invalid_request_error", _too_large(most))
+                await refuse(secured_send, 413, "invalid_request_error", _too_large(most))
 
     def _refusal(self, headers: Headers, path: str) -> str | None:
         """The sentence for whoever may not ask; None for who may."""
@@ -140,6 +141,11 @@ class Guard:
         return bool(public) and name == public and path.startswith(self._settings.public_paths)
 
 
+def most_bytes(path: str) -> int:
+    """How long the body of a request may be."""
+    return LONGER_BODIES.get(path, MAX_BODY_BYTES)
+
+
 def _too_large(most: int) -> str:
     return f"The request is too large; {most // 1024} KiB are allowed."
 
@@ -156,7 +162,8 @@ def _declared_length(headers: Headers) -> int:
     return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else 0
 
 
-async def _refuse(send: Send, status: int, kind: str, message: str) -> None:
+async def refuse(send: Send, status: int, kind: str, message: str) -> None:
+    """Answer with an error."""
     body = json.dumps({"error": {"type": kind, "message": message}}).encode()
     headers = [
         (b"content-type", b"application/json"),

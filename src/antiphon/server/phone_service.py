@@ -63,6 +63,8 @@ class PhoneService:
     Args:
         host: takes the calls.
         companies: instead of those of the configuration, for tests.
+        prefix: what the paths that companies are told to ask begin with, so that what belongs to
+            a call comes to the process that has it.
 
     Raises:
         UserFacingError: a company is unknown, or a number belongs to an agent that is not here.
@@ -74,10 +76,14 @@ class PhoneService:
         config: PhoneConfig,
         metrics: Metrics,
         companies: Mapping[str, Company] | None = None,
+        prefix: str = "",
     ) -> None:
         self.host, self.config, self.metrics = host, config, metrics
         self.public_url = config.public_url.rstrip("/")
-        self.companies = make_vendors(config) if companies is None else companies
+        self._own_url = self.public_url + prefix
+        if companies is None:
+            companies = make_vendors(config.model_copy(update={"public_url": self._own_url}))
+        self.companies = companies
         secret = None if config.secret is None else config.secret.value.encode()
         self._tokens = Tokens(secret)
         self._calls: dict[str, StreamCall] = {}
@@ -104,14 +110,14 @@ class PhoneService:
         """Where a call's stream is to connect, within `ttl_s`."""
         longest = getattr(self.companies[vendor].vendor, "token_chars", MAX_TOKEN_CHARS)
         token = self._tokens.issue(Admission(agent, facts, resume), ttl_s, time.time(), longest)
-        scheme, _, rest = self.public_url.partition("://")
+        scheme, _, rest = self._own_url.partition("://")
         url = f"{'ws' if scheme == 'http' else 'wss'}://{rest}/{vendor}/media"
         told = {"from": facts.caller, "to": facts.called, "call_id": facts.line_call_id}
         return Stream(url, token, parameters={key: one for key, one in told.items() if one})
 
     def url(self, vendor: str, what: str) -> str:
-        """The public address of a webhook: `voice`, `status`, `machine`."""
-        return f"{self.public_url}/{vendor}/{what}"
+        """The address of a webhook about a call of this process: `status`, `machine`."""
+        return f"{self._own_url}/{vendor}/{what}"
 
     def subscribe(
         self, line_call_id: str, listener: Callable[[Status], None]

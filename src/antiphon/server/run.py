@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,12 +13,14 @@ from typing import Protocol
 import uvicorn
 from fastapi import FastAPI
 
-from antiphon.errors import UserFacingError
 from antiphon.observe.metrics import METRICS, Metrics
 from antiphon.server.app import Host, create_app
 from antiphon.server.direct import DirectProtocol
 from antiphon.server.outbound import Outbound
 from antiphon.server.phone_service import PhoneService
+from antiphon.server.process import Stop as Stop
+from antiphon.server.process import listen as listen
+from antiphon.server.process import stop_signals as stop_signals
 from antiphon.server.settings import ServerSettings
 
 START_TIMEOUT_S = 120.0
@@ -31,6 +31,11 @@ MAX_CONNECTIONS = 2_000
 
 class ManagedHost(Host, Protocol):
     """A supervisor that can be started and drained."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more call would be taken."""
+        ...
 
     async def start(self) -> None: ...
     async def drain(self, timeout_s: float) -> None: ...
@@ -64,24 +69,6 @@ class Parts:
     def app(self, settings: ServerSettings) -> FastAPI:
         """The application."""
         return create_app(self.host, settings, self.metrics, self.phone, self.outbound)
-
-
-class Stop:
-    """Somebody wants the server to stop: when its calls are over, or, asked again, at once."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.at_once = asyncio.Event()
-
-    def ask(self) -> None:
-        """Once more."""
-        self.order(2 if self.asked.is_set() else 1)
-
-    def order(self, level: int) -> None:
-        """1: when the calls are over; 2: at once. What was ordered stays so."""
-        self.asked.set()
-        if level >= 2:
-            self.at_once.set()
 
 
 async def run(
@@ -138,7 +125,6 @@ async def serve_until(
         on_ready()
         await _first(serving, stop.asked)
     finally:
-        stop.asked.set()
         draining = asyncio.create_task(host.drain(drain_s), name="drain")
         await _first(draining, stop.at_once)
         draining.cancel()
@@ -168,28 +154,6 @@ async def _first(task: asyncio.Task[None], event: asyncio.Event) -> None:
     waiting.cancel()
 
 
-@contextlib.contextmanager
-def stop_signals(stop: Stop) -> Iterator[None]:
-    """SIGTERM and SIGINT ask for the end."""
-    loop = asyncio.get_running_loop()
-    wanted = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in wanted}
-    try:
-        for number in wanted:
-            loop.add_signal_handler(number, stop.ask)
-    except NotImplementedError:
-        # Windows: the handler runs between two steps of the loop, which it has to wake up.
-        for number in wanted:
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.ask))
-    try:
-        yield
-    finally:
-        for number in wanted:
-            with contextlib.suppress(NotImplementedError):
-                loop.remove_signal_handler(number)
-            signal.signal(number, before[number])
-
-
 def http_config(app: object) -> uvicorn.Config:
     """How uvicorn serves the application."""
     return uvicorn.Config(
@@ -206,37 +170,3 @@ def http_config(app: object) -> uvicorn.Config:
         timeout_graceful_shutdown=int(CLOSE_GRACE_S),
         limit_concurrency=MAX_CONNECTIONS,
     )
-
-
-def listen(settings: ServerSettings) -> socket.socket:
-    """The socket, opened before anything expensive is loaded."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except socket.gaierror:
-        raise UserFacingError(f"There is no address {settings.host!r} on this machine.") from None
-    listener = socket.socket(family, kind, protocol)
-    # Otherwise a port is blocked for a minute after each restart (RFC 9293 section 3.6.1).
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-        listener.listen(1024)
-    except OSError as error:
-        listener.close()
-        raise UserFacingError(_why_not(error, settings)) from None
-    listener.setblocking(False)
-    return listener
-
-
-def _why_not(error: OSError, settings: ServerSettings) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"Port {settings.port} is taken by another program. "
-            f"Stop it, or choose another: antiphon serve --port {settings.port + 1}"
-        )
-    if error.errno == errno.EACCES:
-        return f"Port {settings.port} needs root; choose one above 1023: antiphon serve --port 8080"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{settings.host} is not an address of this machine; try --host 127.0.0.1"
-    return f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}."
