@@ -135,7 +135,7 @@ class RtpLine:
         self._source = Source(remote)
         self._on_lost, self._lost_after_s = on_lost, lost_after_s
         now_s = self._loop.time()
-        self._heard_s = self._began_s = now_s
+        self._heard_s = now_s
         self._report_s = now_s + REPORT_EVERY_S * (0.5 + secrets.randbelow(100) / 200)
         self._use(io)
         self._agree()
@@ -221,6 +221,8 @@ class RtpLine:
 
     def _tick(self, frames: int) -> None:
         now_s = self._loop.time()
+        if not self._frames:
+            self._began_s = now_s
         # Frames that the pacer left out after a halt have their time too.
         left_out = int((now_s - self._began_s) / STEP_S) + 1 - self._frames - frames
         if left_out > 0:
