@@ -24,8 +24,10 @@ from tests.e2e.capture import (
 from tests.support.live import chromium, serving
 
 from antiphon.agent.load import load_agent
+from antiphon.channels.webrtc.config import RtcConfig
 from antiphon.providers import registry
 from antiphon.providers.base import TtsAudio, TtsSegment
+from antiphon.server.settings import ServerSettings
 from antiphon.session.supervisor import Supervisor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -49,7 +51,12 @@ def microphone(path: Path, *parts: tuple[float, str]) -> Path:
 
 @asynccontextmanager
 async def calling(
-    wav: Path, traces: Path, *, headphones: bool = False, mode: str = "automatic"
+    wav: Path,
+    traces: Path,
+    *,
+    headphones: bool = False,
+    mode: str = "automatic",
+    resume_s: float = 60.0,
 ) -> AsyncIterator[tuple[Page, Supervisor]]:
     """A page in a call with the cafe, both sides recorded from its beginning."""
     cafe = load_agent(CAFE)
@@ -59,7 +66,8 @@ async def calling(
     supervisor = Supervisor([cafe], traces=traces)
     await supervisor.start()
     try:
-        async with serving(supervisor) as url, chromium(wav) as browser:
+        settings = ServerSettings(port=0, rtc=RtcConfig(resume_s=resume_s))
+        async with serving(supervisor, settings) as url, chromium(wav) as browser:
             page = await browser.new_page()
             await page.add_init_script(REMEMBER_MICROPHONE)
             await page.goto(url)
@@ -176,7 +184,7 @@ async def test_push_to_talk(data: Path) -> None:
 
 async def test_a_page_closed_in_mid_sentence_leaves_nothing(data: Path) -> None:
     wav = microphone(data / "microphone.wav")
-    async with calling(wav, data) as (page, supervisor):
+    async with calling(wav, data, resume_s=0.5) as (page, supervisor):
         await page.wait_for_selector(".agent-line >> text=Hi, welcome")
         assert supervisor.active_calls == 1
         await page.close(run_before_unload=True)

@@ -18,6 +18,9 @@ from tests.e2e.capture import (
 from tests.support.fake_host import TONE_HZ, FakeHost
 from tests.support.live import chromium, serving
 
+from antiphon.channels.webrtc.config import RtcConfig
+from antiphon.server.settings import ServerSettings
+
 pytestmark = pytest.mark.e2e
 
 
@@ -97,8 +100,10 @@ async def test_the_microphone_arrives_and_interrupts(burst: Path) -> None:
 
 
 async def test_a_page_closed_in_mid_sentence_ends_its_call(silence: Path) -> None:
+    """As soon as nobody comes back to it."""
     host = FakeHost()
-    async with serving(host) as url, chromium(silence) as browser:
+    settings = ServerSettings(port=0, rtc=RtcConfig(resume_s=0.5))
+    async with serving(host, settings) as url, chromium(silence) as browser:
         page = await browser.new_page()
         await open_page(page, url)
         await call(page)
@@ -106,6 +111,7 @@ async def test_a_page_closed_in_mid_sentence_ends_its_call(silence: Path) -> Non
         await page.close(run_before_unload=True)
         async with asyncio.timeout(2):
             await host.sessions[0].wait_closed()
+        assert host.sessions[0].holds == [True]
 
 
 @pytest.mark.parametrize(

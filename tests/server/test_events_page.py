@@ -30,6 +30,7 @@ def test_what_a_caller_may_send_is_documented() -> None:
         "conversation.item.create",
         "antiphon.key",
         "antiphon.talk_key",
+        "antiphon.playout",
         "antiphon.hang_up",
     }
     assert f"{MAX_EVENT_BYTES // 1024} KiB" in text
@@ -38,6 +39,6 @@ def test_what_a_caller_may_send_is_documented() -> None:
 
 def test_the_page_handles_only_events_that_exist() -> None:
     known = section("From the server")
-    for name in ("main.js", "score.js"):
-        handled = set(re.findall(r'case "([a-z_.]+)":', (CONSOLE_DIR / name).read_text()))
+    for script in CONSOLE_DIR.glob("*.js"):
+        handled = set(re.findall(r'case "([a-z_.]+)":', script.read_text(encoding="utf-8")))
         assert {event for event in handled if "." in event} <= known

@@ -1,176 +1,192 @@
-// The page: what is pressed, what is shown. `phase` is one of idle, connecting, call, text.
+// The page: what is pressed and what happens then.
 
-import { TextLine, VoiceLine } from "./line.js";
+import { IceServers } from "./ice.js";
+import { listenToKeys } from "./keys.js";
+import { remember, remembered, ticket as kept, WAITS_MS } from "./memory.js";
 import { Problem, unreachable } from "./problems.js";
 import { display, Score } from "./score.js";
+import { tell } from "./server.js";
 import { Strings } from "./strings.js";
+import { TextLine } from "./text.js";
+import { ui, View } from "./view.js";
+import { VoiceLine } from "./voice.js";
 
 const $ = (id) => document.getElementById(id);
-const ui = Object.fromEntries(
-  ["agent", "agent-label", "agent-name", "state", "mute", "talk", "talk-label", "hold", "hold-key", "clock", "problem", "problem-title",
-    "problem-text", "problem-type", "write", "message", "send", "voice", "headphones"].map((id) => [id, $(id)]),
-);
-const score = new Score({ sheet: $("sheet"), lines: $("lines"), empty: $("empty"), spoken: $("spoken") });
-const strings = new Strings($("strings"));
-
 const LAST_WORDS_MS = 300;
 
-let phase = "idle";
+const score = new Score({ sheet: $("sheet"), lines: $("lines"), empty: $("empty"), spoken: $("spoken") });
+const strings = new Strings($("strings"));
+const iceServers = new IceServers();
+const view = new View(() => display(ui.agent.value || score.agent), act);
+/** Tells the windows of this browser which of them is in a call. */
+const windows = "BroadcastChannel" in window ? new BroadcastChannel("antiphon.call") : null;
+
 let line = null;
-let startedAt = 0;
 let endReason = "";
-let clockTimer = 0;
-let state = null;
-let pushToTalk = false;
+let held = null;
 
-// ---- what is shown ----
-
-function agentName() {
-  return display(ui.agent.value || score.agent);
-}
-
-function setPhase(next) {
-  phase = next;
-  document.body.dataset.phase = next;
-  const inCall = next !== "idle";
-  ui["talk-label"].textContent = { idle: "Talk", connecting: "Cancel", call: "Hang up", text: "End" }[next];
-  showHold();
-  ui.clock.hidden = next !== "call";
-  ui.agent.disabled = inCall;
-  clearInterval(clockTimer);
-  if (next === "call") {
-    startedAt = Date.now();
-    showClock();
-    clockTimer = setInterval(showClock, 1000);
-  }
-  if (next === "idle") state = null;
-  showState();
-}
-
-/** An agent that waits for a key has a button to hold; muting would be one too many. */
-function showHold() {
-  const manual = pushToTalk && phase === "call";
-  ui.mute.hidden = phase !== "call" || manual;
-  ui.hold.hidden = ui["hold-key"].hidden = !manual;
-}
-
-function showClock() {
-  ui.clock.textContent = duration();
-}
-
-function duration() {
-  const seconds = Math.max(0, Math.round((Date.now() - startedAt) / 1000));
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-}
-
-function showState() {
-  const text = stateText(state ?? {});
-  if (ui.state.textContent !== text) ui.state.textContent = text;
-}
-
-function stateText({ user, agent }) {
-  const name = agentName();
-  if (phase === "idle") return `${name} is here.`;
-  if (phase === "connecting") return "Connecting…";
-  if (agent === "thinking") return `${name} is thinking`;
-  if (phase === "text") return `Writing to ${name}`;
-  if (agent === "paused") return `${name} pauses for you`;
-  if (user === "speaking") return agent === "speaking" ? "You both speak" : `${name} listens to you`;
-  if (agent === "speaking") return `${name} is speaking`;
-  if (user === "away") return "Are you still there?";
-  if (pushToTalk) return "Hold the button while you speak";
-  return line?.muted ? "You are muted" : "Your turn";
-}
-
-function showProblem(problem) {
-  ui.problem.hidden = !problem;
-  if (!problem) return;
-  ui["problem-title"].textContent = problem.title;
-  ui["problem-text"].textContent = problem.text;
-  ui["problem-type"].hidden = phase !== "idle";
-}
-
-// ---- calls ----
+// ---- what the line tells ----
 
 function onEvent(event) {
   score.handle(event);
   switch (event.type) {
     case "session.created":
+    case "antiphon.session.resumed":
       document.body.dataset.session = event.session.id;
-      pushToTalk = event.session.turn_mode === "manual";
-      showHold();
+      view.pushToTalk = event.session.turn_mode === "manual";
       break;
     case "antiphon.state":
       document.body.dataset.user = event.user;
       document.body.dataset.agent = event.agent;
-      state = event;
-      showState();
+      view.state = event;
       break;
     case "antiphon.session.ended":
       endReason = event.reason ?? "";
       // The end of what the agent said is still in the jitter buffer.
       setTimeout((ended) => ended?.finish(), LAST_WORDS_MS, line);
-      break;
+      return;
+    default:
+      return;
   }
+  view.show();
+}
+
+function onChange(mine) {
+  if (line !== mine) return;
+  view.searching = mine.state === "searching";
+  view.slow = mine.way?.name === "websocket";
+  if (mine.way) document.body.dataset.way = mine.way.name;
+  view.show();
+}
+
+function onRemote(mine, stream) {
+  if (line !== mine) return;
+  windows?.postMessage(mine.ticket.session_id);
+  ui.voice.srcObject = stream;
+  strings.listen("agent", stream);
+  void playSound();
+}
+
+/** Refused only where no gesture came before; a call begins with one, but not one that goes on. */
+async function playSound() {
+  try {
+    line?.way?.unlock?.();
+    await ui.voice.play();
+    view.soundBlocked = false;
+  } catch (error) {
+    view.soundBlocked = error.name === "NotAllowedError";
+  }
+  view.show();
 }
 
 function onEnd(problem) {
-  const spoke = phase === "call";
+  const spoke = view.phase === "call";
   line = null;
+  clean();
+  if (spoke || view.phase === "text") score.ended(spoke ? `The call ended after ${view.duration()}` : "The conversation ended");
+  document.body.dataset.ended = problem ? problem.title : endReason;
+  view.setPhase("idle");
+  if (problem) view.showProblem(problem);
+}
+
+function clean() {
   strings.stop();
   ui.voice.srcObject = null;
-  if (spoke || phase === "text") score.ended(spoke ? `The call ended after ${duration()}` : "The conversation ended");
-  document.body.dataset.ended = problem ? problem.title : endReason;
-  delete document.body.dataset.user;
-  delete document.body.dataset.agent;
-  setPhase("idle");
-  if (problem) showProblem(problem);
+  for (const name of ["user", "agent", "way"]) delete document.body.dataset[name];
+}
+
+// ---- calls ----
+
+function begin(phase) {
+  line?.leave();
+  drop();
+  view.showProblem(null);
+  endReason = "";
+  score.begin();
+  view.setPhase(phase);
+}
+
+function voiceLine() {
+  const mine = new VoiceLine(
+    { event: onEvent, end: onEnd, change: () => onChange(mine), remote: (stream) => onRemote(mine, stream), outputMs: () => strings.outputMs },
+    iceServers,
+  );
+  return (line = mine);
 }
 
 async function talk() {
-  line?.leave();
-  showProblem(null);
-  endReason = "";
-  score.begin();
-  setPhase("connecting");
-  const mine = (line = new VoiceLine(onEvent, onEnd));
+  begin("connecting");
+  const started = performance.now();
+  const mine = voiceLine();
   try {
-    await mine.open(ui.agent.value, ui.voice, ui.headphones.checked);
+    await mine.call(ui.agent.value, ui.headphones.checked);
   } catch (error) {
-    if (line !== mine) return;
-    line = null;
-    setPhase("idle");
-    showProblem(error instanceof Problem ? error : new Problem("The call could not be made.", String(error)));
-    return;
+    return failed(mine, error);
   }
-  if (line !== mine || mine.over) return;
-  setMuted(false);
-  setPhase("call");
+  if (entered(mine)) document.documentElement.dataset.connectMs = Math.round(performance.now() - started);
+}
+
+/** Back to a call that was there before the page was. */
+async function goOn() {
+  const ticket = held;
+  held = null;
+  view.goesOn = true;
+  view.showProblem(null);
+  view.setPhase("connecting");
+  const mine = voiceLine();
+  try {
+    await mine.goOn(ticket, ui.headphones.checked);
+  } catch (error) {
+    // Over, or somebody else's: nothing that the caller would want to hear of now.
+    return failed(mine, error.final ? null : error);
+  }
+  entered(mine);
+}
+
+function entered(mine) {
+  if (line !== mine || mine.over) return false;
+  view.muted = mine.muted;
+  view.setPhase("call", mine.ticket.startedAt);
+  onChange(mine);
   strings.listen("user", mine.microphone);
-  if (mine.remote) strings.listen("agent", mine.remote);
+  return true;
+}
+
+function failed(mine, error) {
+  if (line !== mine) return;
+  line = null;
+  clean();
+  view.setPhase("idle");
+  if (!error) score.clear();
+  else view.showProblem(error instanceof Problem ? error : new Problem("The call could not be made.", String(error)));
+}
+
+/** A call that waits is not gone on with. */
+function drop() {
+  if (!held) return;
+  tell("/api/voice/hangup", held);
+  kept.write(null);
+  held = null;
 }
 
 function setMuted(muted) {
   if (!(line instanceof VoiceLine)) return;
   line.setMuted(muted);
-  ui.mute.setAttribute("aria-pressed", String(muted));
-  ui.mute.textContent = muted ? "Muted" : "Mute";
-  showState();
+  view.muted = muted;
+  view.show();
 }
 
-function holdToTalk(held) {
-  if (phase !== "call" || !pushToTalk || ui.hold.ariaPressed === String(held)) return;
-  ui.hold.ariaPressed = String(held);
-  line.send({ type: "antiphon.talk_key", held });
+function holdToTalk(pressed) {
+  if (view.phase !== "call" || !view.pushToTalk || ui.hold.ariaPressed === String(pressed)) return;
+  ui.hold.ariaPressed = String(pressed);
+  line.send({ type: "antiphon.talk_key", held: pressed });
 }
 
 function write(text) {
-  showProblem(null);
+  view.showProblem(null);
   if (!line) {
-    endReason = "";
-    score.begin();
-    setPhase("text");
-    line = new TextLine(onEvent, onEnd);
+    begin("text");
+    line = new TextLine({ event: onEvent, end: onEnd });
     line.open(ui.agent.value);
   }
   line.sendText(text);
@@ -179,12 +195,20 @@ function write(text) {
 // ---- what is pressed ----
 
 function pressTalk() {
-  if (phase === "idle") void talk();
+  if (view.phase === "idle") void talk();
+  else if (view.phase === "held") void goOn();
   else line?.hangUp();
 }
 
+function act(what) {
+  if (what === "sound") void playSound();
+  if (what !== "end") return;
+  drop();
+  view.setPhase("idle");
+}
+
 ui.talk.addEventListener("click", pressTalk);
-ui.mute.addEventListener("click", () => setMuted(!line?.muted));
+ui.mute.addEventListener("click", () => setMuted(!view.muted));
 ui.hold.addEventListener("pointerdown", (event) => {
   ui.hold.setPointerCapture(event.pointerId);
   holdToTalk(true);
@@ -197,7 +221,7 @@ ui.headphones.addEventListener("change", () => {
   if (line instanceof VoiceLine) line.setHeadphones(ui.headphones.checked);
 });
 ui["problem-type"].addEventListener("click", () => ui.message.focus());
-ui.agent.addEventListener("change", showState);
+ui.agent.addEventListener("change", () => view.show());
 ui.write.addEventListener("submit", (event) => {
   event.preventDefault();
   const text = ui.message.value.trim();
@@ -205,60 +229,57 @@ ui.write.addEventListener("submit", (event) => {
   ui.message.value = "";
   write(text);
 });
-
-const typing = (event) => event.target.closest("input:not([type=checkbox]), select, textarea");
-
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === " " && phase === "call" && pushToTalk && !typing(event)) {
-    event.preventDefault(); // also the repeated ones: the page must not scroll
-    holdToTalk(true);
-    return;
-  }
-  if (event.repeat) return;
-  if (event.key === "Escape") {
-    if (phase !== "idle") line?.hangUp();
-    return;
-  }
-  if (typing(event)) return;
-  const keys = {
-    t: () => phase === "idle" && !ui.talk.disabled && pressTalk(),
-    m: () => phase === "call" && setMuted(!line?.muted),
-    "/": () => ui.message.focus(),
-  };
-  const action = keys[event.key.toLowerCase()];
-  if (!action) return;
-  event.preventDefault();
-  action();
+listenToKeys({
+  holding: () => view.phase === "call" && view.pushToTalk,
+  hold: holdToTalk,
+  escape: () => view.phase !== "idle" && view.phase !== "held" && line?.hangUp(),
+  t: () => (view.phase === "idle" || view.phase === "held") && !ui.talk.disabled && pressTalk(),
+  m: () => view.phase === "call" && setMuted(!view.muted),
+  "/": () => ui.message.focus(),
 });
-
-document.addEventListener("keyup", (event) => {
-  if (event.key === " ") holdToTalk(false);
-});
-addEventListener("blur", () => holdToTalk(false));
 addEventListener("pagehide", () => line?.leave());
+// A page that the browser had kept comes back as it was left: without its call.
+addEventListener("pageshow", (event) => event.persisted && void comeBack());
+windows?.addEventListener("message", ({ data }) => {
+  if (line?.ticket?.session_id === data) line.standDown?.();
+  if (held?.session_id === data) {
+    held = null;
+    kept.write(null);
+    view.setPhase("idle");
+  }
+});
 
 // ---- begin ----
 
-// Some browsers refuse storage to pages that were opened in private; nothing depends on it.
-function remember(key, value) {
+async function mayListen() {
   try {
-    localStorage.setItem(`antiphon.${key}`, value);
+    return (await navigator.permissions.query({ name: "microphone" })).state === "granted";
   } catch {
-    /* not remembered */
+    return false;
   }
 }
 
-function remembered(key) {
-  try {
-    return localStorage.getItem(`antiphon.${key}`);
-  } catch {
-    return null;
-  }
+/** To the call in which the page was when it was loaded again. A window that was not left in mid-call
+ * but has its ticket is a copy of another window, or back from a crash: it asks first. */
+async function comeBack() {
+  held = kept.read();
+  if (!held) return view.setPhase("idle");
+  if (held.agent) ui.agent.value = held.agent;
+  if (held.leftAt && (await mayListen())) return void goOn();
+  view.setPhase("held");
+  const waiting = held;
+  const leftMs = WAITS_MS - (Date.now() - (held.leftAt ?? Date.now()));
+  setTimeout(() => {
+    if (held !== waiting) return;
+    held = null;
+    kept.write(null);
+    view.setPhase("idle");
+  }, leftMs);
 }
 
-async function begin() {
+async function load() {
   ui.headphones.checked = remembered("headphones") === "true";
+  void iceServers.get();
   try {
     const response = await fetch("/api/agents");
     const { agents } = await response.json();
@@ -269,11 +290,11 @@ async function begin() {
     score.agent = display(agents[0].name);
   } catch {
     ui.state.textContent = "Nobody answers.";
-    showProblem(unreachable());
+    view.showProblem(unreachable());
     return;
   }
   ui.talk.disabled = false;
-  setPhase("idle");
+  await comeBack();
 }
 
-void begin();
+void load();

@@ -1,11 +1,18 @@
 // What went wrong, in plain words, and what to do about it.
 
 export class Problem extends Error {
-  /** @param {string} title what happened  @param {string} text what to do */
-  constructor(title, text) {
+  /** @param {string} title what happened  @param {string} text what to do
+   * @param {number} status the server's, where it refused */
+  constructor(title, text, status = 0) {
     super(title);
     this.title = title;
     this.text = text;
+    this.status = status;
+  }
+
+  /** Whether the server would say the same again. */
+  get final() {
+    return this.status >= 400 && this.status < 500 && this.status !== 408 && this.status !== 429;
   }
 }
 
@@ -48,11 +55,14 @@ export function noMicrophoneHere() {
 /** The problem behind an answer of the server that is not a call. */
 export function refusal(status, body) {
   const said = body?.error?.message ?? "";
+  const kind = body?.error?.type;
   if (status === 503) {
-    return new Problem("No line is free just now.", said || "The server takes no more calls at present. Try again in a moment.");
+    return new Problem("No line is free just now.", said || "The server takes no more calls at present. Try again in a moment.", status);
   }
-  if (status === 403) return new Problem("The server refused this page.", said);
-  return new Problem("The call could not be made.", said || `The server answered ${status}. Try again in a moment.`);
+  if (status === 410) return new Problem("The call is over.", "The server has ended it. Press Talk to call again.", status);
+  if (status === 403 && kind === "session_error") return new Problem("This call belongs to somebody else.", "Press Talk to begin one of your own.", status);
+  if (status === 403) return new Problem("The server refused this page.", said, status);
+  return new Problem("The call could not be made.", said || `The server answered ${status}. Try again in a moment.`, status);
 }
 
 export function unreachable() {
@@ -64,6 +74,10 @@ export function noConnection() {
     "The voice connection did not come about.",
     "A firewall or VPN on the way probably blocks it. Try another network. Typing still works.",
   );
+}
+
+export function microphoneGone() {
+  return new Problem("The microphone was unplugged.", "Plug it in again and press Talk. You can also type.");
 }
 
 export function lineLost() {

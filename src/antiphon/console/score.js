@@ -40,10 +40,20 @@ export class Score {
     this.follow();
   }
 
+  /** Nothing was said. */
+  clear() {
+    this.begin();
+    this.lines.replaceChildren();
+    this.empty.hidden = false;
+  }
+
   handle(event) {
     switch (event.type) {
       case "session.created":
         this.agent = display(event.session.agent.name);
+        break;
+      case "antiphon.session.resumed":
+        this.resume(event);
         break;
       case "antiphon.transcript.partial":
         if (event.transcript) this.user(event.item_id, event.transcript, true);
@@ -82,6 +92,24 @@ export class Score {
         this.aside(event.error?.message ?? "Something went wrong.");
         break;
     }
+  }
+
+  /** What was said so far, as the server knows it: what is missing here is added, and what is here
+   * stays with all that belongs to it. What was half understood is told anew, if it still counts. */
+  resume({ session, items }) {
+    this.agent = display(session.agent.name);
+    for (const [id, line] of this.items) if (line.classList.contains("partial")) this.remove(id);
+    this.silent = true;
+    for (const item of items) {
+      if (item.type === "response.output_audio_transcript.delta") this.soFar(item);
+      else this.handle(item);
+    }
+    this.silent = false;
+  }
+
+  /** All that was heard of an answer that is not over. */
+  soFar({ response_id: id, delta }) {
+    this.line(id, this.agent, "agent-line").querySelector(".words").textContent = delta;
   }
 
   user(id, text, partial) {
@@ -220,6 +248,7 @@ export class Score {
 
   /** Only what is final is read out; a screen reader would stumble over growing sentences. */
   announce(text) {
+    if (this.silent) return;
     const said = document.createElement("p");
     said.textContent = text;
     this.spoken.append(said);

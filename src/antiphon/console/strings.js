@@ -26,9 +26,16 @@ export class Strings {
     void this.audio.resume();
     const analyser = this.audio.createAnalyser();
     analyser.fftSize = 512;
-    this.audio.createMediaStreamSource(stream).connect(analyser);
-    this.meters[voice] = { analyser, samples: new Float32Array(analyser.fftSize) };
+    const source = this.audio.createMediaStreamSource(stream);
+    source.connect(analyser);
+    this.meters[voice]?.source.disconnect();
+    this.meters[voice] = { source, analyser, samples: new Float32Array(analyser.fftSize) };
     if (!this.frame) this.run();
+  }
+
+  /** How long the sound device takes, in ms; undefined where the browser does not know. */
+  get outputMs() {
+    return Math.round((this.audio?.outputLatency ?? 0) * 1000) || undefined;
   }
 
   stop() {

@@ -1,0 +1,326 @@
+// A voice call. It goes on while its ways (a WebRTC connection, or a WebSocket where that is
+// blocked) are lost and replaced, and while the page is loaded again.
+
+import { Line } from "./line.js";
+import { WAITS_MS, ticket as kept } from "./memory.js";
+import { lineLost, microphoneGone, microphoneProblem, noMicrophoneHere, Problem } from "./problems.js";
+import { RtcWay } from "./rtc.js";
+import { tell } from "./server.js";
+import { SocketWay } from "./socket.js";
+
+/** The server plays silence where there is nothing to say, fifty packets a second. */
+const DEAD_MS = 1500;
+/** After the browser has said that the network is another one. */
+const NERVOUS_DEAD_MS = 400;
+const NERVOUS_MS = 3000;
+const ALIVE_MS = 350;
+const LOOK_MS = 500;
+const LOOK_HARD_MS = 200;
+const PLAYOUT_MS = 1000;
+const RETRY_MS = [0, 500, 1000, 2000, 4000];
+
+/** An echo canceller that expects the agent's voice and hears none takes it out of the caller's,
+ * so that the first words said over the agent are lost: with headphones it is better off. */
+function microphoneSettings(headphones) {
+  return { echoCancellation: !headphones, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
+}
+
+/** More of `hooks`: `change()` when `state` or the way is another one, `remote(stream)` with what
+ * is to be heard, `outputMs()` of the sound device, if known. */
+export class VoiceLine extends Line {
+  /** `connecting`, `up`, or `searching` for another way. */
+  state = "connecting";
+  muted = false;
+  /** What works, or worked last. */
+  way = null;
+  /** What is being tried. */
+  trial = null;
+  ticket = null;
+  socketOnly = !RtcWay.possible;
+  nervousUntil = 0;
+  toldPlayoutAt = 0;
+
+  constructor(hooks, iceServers) {
+    super(hooks);
+    this.iceServers = iceServers;
+  }
+
+  /** Ask for the microphone and call. Throws a Problem. */
+  async call(agent, headphones) {
+    await this.openMicrophone(headphones);
+    if (this.over) return;
+    this.agent = agent;
+    try {
+      await this.join({ ...(agent && { agent }) });
+    } catch (error) {
+      this.fail(error);
+    }
+    this.watch();
+  }
+
+  /** Go on with the call of a ticket. Throws a Problem, whose `status` is the server's. */
+  async goOn(ticket, headphones) {
+    await this.openMicrophone(headphones);
+    if (this.over) return;
+    this.ticket = { ...ticket, leftAt: undefined };
+    this.setMuted(Boolean(ticket.muted));
+    try {
+      await this.search();
+    } catch (error) {
+      this.fail(error);
+    }
+    this.watch();
+  }
+
+  async openMicrophone(headphones) {
+    if (!navigator.mediaDevices?.getUserMedia) throw noMicrophoneHere();
+    try {
+      this.microphone = await navigator.mediaDevices.getUserMedia({ audio: microphoneSettings(headphones) });
+    } catch (error) {
+      throw microphoneProblem(error);
+    }
+    if (this.over) return this.release();
+    for (const track of this.microphone.getAudioTracks()) track.onended = () => this.finish(microphoneGone());
+    for (const [target, name] of this.changesOfNetwork()) target.addEventListener(name, this.onNetwork);
+  }
+
+  /** It did not come about: said by what is thrown, not by `hooks.end`. */
+  fail(error) {
+    if (this.over) return;
+    if (error.final) this.forget();
+    this.over = true;
+    this.release();
+    throw error instanceof Problem ? error : new Problem("The call could not be made.", String(error.message ?? error));
+  }
+
+  // ---- ways ----
+
+  /** One try: throws a Problem. */
+  async join(request) {
+    if (!this.socketOnly) {
+      try {
+        return await this.take(new RtcWay(this.microphone, this), request);
+      } catch (problem) {
+        if (!problem.noPath || this.over || this.state === "up") throw problem;
+      }
+    }
+    await this.take(new SocketWay(this.microphone, this), this.ticket ? this.resuming() : request);
+    this.socketOnly = true;
+  }
+
+  resuming() {
+    return { resume: { session_id: this.ticket.session_id, token: this.ticket.token } };
+  }
+
+  async take(way, request) {
+    this.trial = way;
+    try {
+      await way.open(request, this.iceServers);
+    } catch (problem) {
+      way.close();
+      throw problem;
+    } finally {
+      if (this.trial === way) this.trial = null;
+    }
+    if (this.over || way.closed) return way.close();
+    this.way?.close();
+    this.way = way;
+    this.hooks.remote(way.remote);
+    this.turn("up");
+    this.flush();
+  }
+
+  turn(state) {
+    if (this.over || (this.state === state && state !== "up")) return;
+    this.state = state;
+    this.hooks.change();
+  }
+
+  /** Until there is a way, or none any more: then it throws a Problem. */
+  async search() {
+    this.searching = true;
+    const until = performance.now() + WAITS_MS;
+    try {
+      for (let round = 0; !this.over && this.state !== "up"; round++) {
+        await this.pause(RETRY_MS[Math.min(round, RETRY_MS.length - 1)]);
+        if (this.over || this.state === "up") return;
+        try {
+          await this.join(this.resuming());
+        } catch (problem) {
+          if (problem.final) throw problem;
+        }
+        if (this.state !== "up" && performance.now() > until) throw lineLost();
+      }
+    } finally {
+      this.searching = false;
+    }
+  }
+
+  pause(ms) {
+    return new Promise((resolve) => {
+      this.wake = resolve;
+      setTimeout(resolve, ms);
+    });
+  }
+
+  lost() {
+    this.turn("searching");
+    if (!this.searching) this.search().catch((problem) => this.finish(problem));
+  }
+
+  // ---- what a way tells ----
+
+  message(way, raw) {
+    if (way === this.way || way === this.trial) this.receive(raw);
+  }
+
+  answered(way, { session_id, token }) {
+    this.ticket ??= { session_id, token, agent: this.agent, startedAt: Date.now(), muted: this.muted };
+    // The request was too far gone to be taken back.
+    if (this.over) tell("/api/voice/hangup", this.ticket);
+    else kept.write(this.ticket);
+  }
+
+  opened(way) {
+    if (way === this.way) this.flush();
+  }
+
+  /** Nothing comes by a way; if it is `dead`, nothing will; `ended`: the server says that the call
+   * is over. */
+  down(way, dead, ended = false) {
+    if (way !== this.way || this.over) return;
+    if (ended) this.forget();
+    if (this.saidGoodbye || this.hangingUp || ended) return this.finish();
+    if (dead) way.close();
+    this.lost();
+  }
+
+  /** The call goes on by a way that is not ours. */
+  replaced(way) {
+    if (way === this.way && !this.over) this.standDown();
+  }
+
+  /** The old way works again. A try that the server has answered goes on nevertheless: the server
+   * takes the call there as soon as it can. */
+  revived() {
+    this.turn("up");
+    if (this.trial && !this.trial.answered) this.trial.close();
+    this.wake?.();
+    this.flush();
+  }
+
+  // ---- watching ----
+
+  async watch() {
+    while (!this.over) {
+      await new Promise((done) => (this.looking = setTimeout(done, this.hurried ? LOOK_HARD_MS : LOOK_MS)));
+      const way = this.way;
+      if (!way || way.closed || this.over) continue;
+      const { quietMs, playout } = await way.measure().catch(() => ({ quietMs: 0, playout: {} }));
+      if (way !== this.way || way.closed || this.over) continue;
+      if (quietMs > (this.nervous ? NERVOUS_DEAD_MS : DEAD_MS)) this.down(way, false);
+      else if (this.state === "searching" && quietMs < ALIVE_MS) this.revived();
+      else if (this.state === "up") this.tellPlayout(playout);
+    }
+  }
+
+  get nervous() {
+    return performance.now() < this.nervousUntil;
+  }
+
+  get hurried() {
+    return this.nervous || this.state === "searching";
+  }
+
+  tellPlayout(playout) {
+    const now = performance.now();
+    if (now - this.toldPlayoutAt < PLAYOUT_MS - 50) return;
+    this.toldPlayoutAt = now;
+    const outputMs = playout.output_ms ?? this.hooks.outputMs?.();
+    if (outputMs) playout.output_ms = outputMs;
+    if (Object.keys(playout).length) this.deliver({ type: "antiphon.playout", ...playout });
+  }
+
+  changesOfNetwork() {
+    return [[window, "online"], ...(navigator.connection?.addEventListener ? [[navigator.connection, "change"]] : [])];
+  }
+
+  onNetwork = () => {
+    this.nervousUntil = performance.now() + NERVOUS_MS;
+    this.socketOnly = !RtcWay.possible;
+    if (this.state !== "searching") return;
+    // What was asked by the old network may never be answered.
+    if (this.trial && !this.trial.answered) this.trial.close();
+    this.wake?.();
+  };
+
+  // ---- what the page asks ----
+
+  deliver(event) {
+    return this.state === "up" && Boolean(this.way?.send(event));
+  }
+
+  setMuted(muted) {
+    this.muted = muted;
+    for (const track of this.microphone?.getAudioTracks() ?? []) track.enabled = !muted;
+    if (this.ticket && !this.over) kept.write((this.ticket = { ...this.ticket, muted }));
+  }
+
+  /** Takes effect in mid-call where the browser can do that. */
+  setHeadphones(headphones) {
+    for (const track of this.microphone?.getAudioTracks() ?? []) {
+      track.applyConstraints(microphoneSettings(headphones)).catch(() => {});
+    }
+  }
+
+  hangUp() {
+    this.hangingUp = true;
+    kept.write(null);
+    super.hangUp();
+  }
+
+  /** The page goes away, and may come back to the call. */
+  leave() {
+    if (this.over) return;
+    this.left = true;
+    if (this.ticket) {
+      tell("/api/voice/leave", this.ticket);
+      kept.write({ ...this.ticket, leftAt: Date.now() });
+    }
+    this.finish();
+  }
+
+  /** The call goes on in another window. */
+  standDown() {
+    this.left = true;
+    kept.write(null);
+    this.finish();
+  }
+
+  finish(problem = null) {
+    if (problem?.final) this.forget();
+    super.finish(problem);
+  }
+
+  /** The server knows the call no more. */
+  forget() {
+    this.ticket = null;
+    kept.write(null);
+  }
+
+  release() {
+    if (this.ticket && !this.left) {
+      kept.write(null);
+      if (!this.saidGoodbye) tell("/api/voice/hangup", this.ticket);
+    }
+    clearTimeout(this.looking);
+    for (const [target, name] of this.changesOfNetwork()) target.removeEventListener(name, this.onNetwork);
+    for (const track of this.microphone?.getTracks() ?? []) {
+      track.onended = null;
+      track.stop();
+    }
+    this.trial?.close();
+    this.way?.close();
+    this.wake?.();
+  }
+}
