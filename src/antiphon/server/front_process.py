@@ -133,9 +133,10 @@ class WorkerProcess:
             if self._level:
                 self.tell({"stop": self._level})
             why = await self._listen(reader)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(END_TIMEOUT_S):
-                    await process.wait()
+            if not why:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(END_TIMEOUT_S):
+                        await process.wait()
         finally:
             self._close_door()
             self._writer.close()
