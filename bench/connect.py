@@ -32,10 +32,13 @@ async def connect(client: httpx.AsyncClient) -> tuple[float, float]:
     response = await client.post("/api/voice/offer", json={"sdp": offer, "type": "offer"})
     response.raise_for_status()
     answered = time.perf_counter()
-    await caller.take(response.json()["sdp"])
+    told = response.json()
+    await caller.take(told["sdp"])
     async with asyncio.timeout(10):
         await caller.connected.wait()
     connected = time.perf_counter()
+    ticket = {"session_id": told["session_id"], "token": told["token"]}
+    (await client.post("/api/voice/hangup", json=ticket)).raise_for_status()
     await caller.close()
     return (answered - started) * 1000, (connected - started) * 1000
 

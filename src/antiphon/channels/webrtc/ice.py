@@ -8,6 +8,7 @@ module that knows their insides; tests/channels/webrtc/test_ice.py holds what it
 - ICE is done when it is done, not at the next of the 20 ms that pace its checks.
 - DTLS as the server: the caller's browser begins as soon as it can send, half a round trip before
   this end could.
+- One certificate for a day of calls, instead of one for each.
 - Bounds on what a caller can make us keep.
 """
 
@@ -28,6 +29,8 @@ from aioice.ice import ICE_COMPLETED, ICE_FAILED, CandidatePair, StunProtocol
 from aioice.turn import UDP_SOCKET_BUFFER_SIZE
 from aiortc import RTCConfiguration, RTCDtlsTransport, RTCPeerConnection
 from aiortc.rtcconfiguration import RTCBundlePolicy
+from aiortc.rtcdtlstransport import RTCCertificate, SRTPProtectionProfile
+from OpenSSL import SSL
 
 from antiphon.channels.webrtc.config import Network, RtcConfig
 
@@ -38,7 +41,9 @@ MOST_ADDRESSES = 8
 MOST_TRIES = 256
 MOST_PAIRS = 100
 MOST_UNREAD = 500
-CONSENT_RETRIES = 1
+COMPONENT = 1
+"""RTP and RTCP share a socket."""
+CERTIFICATE_S = 86_400.0
 ADDRESSES_KEPT_S = 5.0
 
 
@@ -64,6 +69,7 @@ class Peer(RTCPeerConnection):
 
     def __init__(self, rules: IceRules) -> None:
         super().__init__(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        self._RTCPeerConnection__certificates = [_certificates.get(_now_s())]
         self._rules = rules
         self._ice: list[IceConnection] = []
 
@@ -105,24 +111,54 @@ class Peer(RTCPeerConnection):
         )
 
 
+class _Certificate(RTCCertificate):
+    """With the OpenSSL context made once: making one takes longer than a handshake's arithmetic."""
+
+    _context: SSL.Context | None = None
+
+    def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
+        if self._context is None:
+            self._context = super()._create_ssl_context(srtp_profiles)
+            # No call continues another's DTLS session, and the context would keep them all.
+            self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        return self._context
+
+
+class _Certificates:
+    """The certificate of this process. Callers know it by its fingerprint, from the answer."""
+
+    def __init__(self) -> None:
+        self._newest: _Certificate | None = None
+        self._until_s = 0.0
+
+    def get(self, now_s: float) -> _Certificate:
+        if self._newest is None or now_s >= self._until_s:
+            self._newest = _Certificate.generateCertificate()
+            self._until_s = now_s + CERTIFICATE_S
+        return self._newest
+
+
+_certificates = _Certificates()
+
+
 class IceConnection(Connection):
     """See the module. Never constructed: an aioice connection is made one."""
 
     rules = ANY
     found_addresses = False
 
-    async def get_component_candidates(
-        self, component: int, addresses: list[str], timeout: int = 5
-    ) -> list[Candidate]:
-        found = []
+    async def gather_candidates(self) -> None:
+        if self._local_candidates_start:
+            return
+        self._local_candidates_start = True
         for address in local_addresses(self.rules.networks):
             self.found_addresses = True
             sock = bind(address, self.rules.ports)
             if sock is not None:
-                found.append(await self._listen(component, sock))
-        return found
+                self._local_candidates.append(await self._listen(sock))
+        self._local_candidates_end = True
 
-    async def _listen(self, component: int, sock: socket.socket) -> Candidate:
+    async def _listen(self, sock: socket.socket) -> Candidate:
         loop = asyncio.get_running_loop()
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_SOCKET_BUFFER_SIZE)
@@ -132,8 +168,8 @@ class IceConnection(Connection):
             raise
         host, port = sock.getsockname()[:2]
         protocol.local_candidate = Candidate(
-            foundation=candidate_foundation("host", "udp", host), component=component,
-            transport="udp", priority=candidate_priority(component, "host"),
+            foundation=candidate_foundation("host", "udp", host), component=COMPONENT,
+            transport="udp", priority=candidate_priority(COMPONENT, "host"),
             host=host, port=port, type="host",
         )  # fmt: skip
         self._protocols.append(protocol)
@@ -258,7 +294,7 @@ def local_addresses(networks: tuple[Network, ...]) -> list[str]:
     """The addresses that calls may use; at most `MOST_ADDRESSES`, loopback only if a network names
     it."""
     found = []
-    for text in _addresses.get(asyncio.get_running_loop().time()):
+    for text in _addresses.get(_now_s()):
         address = ipaddress.ip_address(text)
         if networks:
             wanted = any(address in network for network in networks)
@@ -267,6 +303,10 @@ def local_addresses(networks: tuple[Network, ...]) -> list[str]:
         if wanted:
             found.append(text)
     return found[:MOST_ADDRESSES]
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _all_addresses() -> Iterator[str]:
