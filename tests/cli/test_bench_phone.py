@@ -93,4 +93,4 @@ def test_recordings_have_to_be_named_where_there_are_none(
 ) -> None:
     monkeypatch.setattr(bench_phone, "_RECORDINGS", tmp_path)
     with pytest.raises(UserFacingError, match="Name recordings"):
-        bench_phone.load_by_phone("twilio", 1, 5.0, 1, 0, None, False)
+        bench_phone.recordings_of_callers(None)

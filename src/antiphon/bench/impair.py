@@ -142,8 +142,12 @@ class Impairment:
 
 def without_candidates(sdp: str) -> str:
     """An offer that does not say where the caller is: the server learns it from the caller's own
-    checks (RFC 8445 section 7.3.1.3)."""
-    lines = (one for one in sdp.splitlines() if not one.startswith("a=candidate:"))
+    checks (RFC 8445 section 7.3.1.3). Nor that there will be none, or ICE would give up at once."""
+    lines = (
+        one
+        for one in sdp.splitlines()
+        if not one.startswith(("a=candidate:", "a=end-of-candidates"))
+    )
     return "\r\n".join(lines) + "\r\n"
 
 

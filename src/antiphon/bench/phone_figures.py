@@ -20,7 +20,8 @@ def share(ordered: Sequence[float], part: float) -> float | None:
     return round(ordered[min(len(ordered) - 1, int(len(ordered) * part))], 1)
 
 
-def _spread(values: Iterable[float]) -> dict[str, float | None]:
+def spread_of(values: Iterable[float]) -> dict[str, float | None]:
+    """How many there are, and how large."""
     ordered = sorted(values)
     return {
         "count": len(ordered),
@@ -43,8 +44,8 @@ def summarize(calls: Sequence[SimCall]) -> dict[str, Any]:
         "unanswered": sum(one.unanswered for one in measured),
         "answers": len(answers),
         "agent_audio_s": round(sum(answer.sound_ms for answer in answers) / 1000, 2),
-        "first_audio_ms": _spread(ms for one in measured for ms in one.first_audio_ms),
-        "gap_ms": _spread(gaps),
+        "first_audio_ms": spread_of(ms for one in measured for ms in one.first_audio_ms),
+        "gap_ms": spread_of(gaps),
         "frame_late_ms": {
             "count": len(late),
             "p50": share(late, 0.5),
@@ -52,8 +53,8 @@ def summarize(calls: Sequence[SimCall]) -> dict[str, Any]:
             "p99.9": share(late, 0.999),
             "max": share(late, 1.0),
         },
-        "clear_ms": _spread(ms for one in measured for ms in one.clear_ms),
-        "silent_ms": _spread(ms for one in measured for ms in one.silent_ms),
+        "clear_ms": spread_of(ms for one in measured for ms in one.clear_ms),
+        "silent_ms": spread_of(ms for one in measured for ms in one.silent_ms),
         "not_cleared": sum(one.not_cleared for one in measured),
         "audio_after_clear": sum(one.audio_after_clear for one in measured),
         "marks": {

@@ -139,6 +139,16 @@ class ServerProcess:
         """Its counters: values by name with labels, as Prometheus writes them."""
         return read_metrics(await self._get("/metrics"))
 
+    async def calls_left(self, within_s: float) -> float:
+        """Calls that do not end in that time, by its own count; -1: it does not answer."""
+        left = -1.0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while left:
+                    left = (await self.metrics()).get("antiphon_calls_active", -1.0)
+                    await asyncio.sleep(0.2 if left else 0)
+        return left
+
     async def _ready(self) -> bool:
         if self._process is not None and self._process.returncode is not None:
             raise UserFacingError(f"the server does not start:\n{self.complaints()}")

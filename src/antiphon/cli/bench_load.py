@@ -6,12 +6,42 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from antiphon.bench.load import WITHIN_MS, Figures, Load, run_load
-from antiphon.cli.bench_phone import load_by_phone
+from antiphon.bench.phone_load import PhoneLoad
+from antiphon.bench.rtc_load import RtcLoad
+from antiphon.cli.bench_phone import load_by_phone, recordings_of_callers
+from antiphon.cli.bench_rtc import load_by_browser
+from antiphon.errors import UserFacingError
+
+CHANNELS = ("twilio", "webrtc")
+
+_Channel = Annotated[
+    str | None,
+    typer.Option(help="`twilio` or `webrtc`: servers in other processes, --calls at once."),
+]
+_Seconds = Annotated[
+    float, typer.Option(help="With a channel: length of each call.", min=5, max=3600)
+]
+_Processes = Annotated[
+    int, typer.Option(help="With a channel: server processes for the calls.", min=1)
+]
+_Audio = Annotated[
+    list[Path] | None, typer.Option(help="With a channel: what callers say; may be repeated.")
+]
+_Vad = Annotated[
+    Literal["silero", "energy"], typer.Option(help="With a channel: the voice detector.")
+]
+_QuietAgent = Annotated[
+    bool, typer.Option("--quiet-agent", help="With webrtc: the agent listens and says nothing.")
+]
+_Loss = Annotated[float, typer.Option(help="With webrtc: percent of packets lost.", min=0, max=90)]
+_Jitter = Annotated[
+    float, typer.Option(help="With webrtc: packets come up to so many ms late.", min=0)
+]
 
 
 def load(
@@ -31,28 +61,31 @@ def load(
         Path | None, typer.Option(help="Folder for the calls' traces, for `antiphon replay`.")
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON only.")] = False,
-    channel: Annotated[
-        str | None,
-        typer.Option(help="`twilio`: a server in another process, and --calls at once by phone."),
-    ] = None,
-    seconds: Annotated[
-        float, typer.Option(help="Length of each call by phone.", min=5, max=3600)
-    ] = 60.0,
-    processes: Annotated[
-        int, typer.Option(help="Server processes that calls by phone are spread over.", min=1)
-    ] = 1,
-    audio: Annotated[
-        list[Path] | None, typer.Option(help="What callers by phone say; may be repeated.")
-    ] = None,
+    channel: _Channel = None,
+    seconds: _Seconds = 60.0,
+    processes: _Processes = 1,
+    audio: _Audio = None,
+    vad: _Vad = "silero",
+    quiet_agent: _QuietAgent = False,
+    loss: _Loss = 0.0,
+    jitter: _Jitter = 0.0,
 ) -> None:
     """Make many calls in real time, with scripted providers: in this process, or with --channel
     over the network to servers in their own.
 
     Exit code 1 when after more than one turn in ten thousand nothing was heard within three
-    seconds, or a call by phone failed.
+    seconds, or a call by a channel failed.
     """
+    if channel == "twilio":
+        files = recordings_of_callers(audio)
+        phone = PhoneLoad(files, calls, seconds, processes, seed, vad)
+        raise typer.Exit(load_by_phone(phone, json_))
+    if channel == "webrtc":
+        files = recordings_of_callers(audio)
+        rtc = RtcLoad(files, calls, seconds, processes, seed, vad, quiet_agent, loss / 100, jitter)
+        raise typer.Exit(load_by_browser(rtc, json_))
     if channel is not None:
-        raise typer.Exit(load_by_phone(channel, calls, seconds, processes, seed, audio, json_))
+        raise UserFacingError(f"--channel {channel}: there are {' and '.join(CHANNELS)}.")
     told = {"done": 0}
 
     def tell(done: int, of: int) -> None:

@@ -12,28 +12,25 @@ from antiphon.bench.phone_figures import told
 from antiphon.bench.phone_load import PhoneLoad, run_phone_load
 from antiphon.errors import UserFacingError
 
-CHANNELS = ("twilio",)
 _RECORDINGS = Path(__file__).resolve().parents[3] / "tests" / "data" / "speech"
 
 
-def load_by_phone(
-    channel: str,
-    calls: int,
-    seconds: float,
-    processes: int,
-    seed: int,
-    audio: list[Path] | None,
-    as_json: bool,
-) -> int:
-    """Run it and print the figures; the exit code."""
-    if channel not in CHANNELS:
-        raise UserFacingError(f"--channel {channel}: there is {', '.join(CHANNELS)}.")
+def recordings_of_callers(audio: list[Path] | None) -> tuple[str, ...]:
+    """What callers say: the files that were named, else those of a checkout.
+
+    Raises:
+        UserFacingError: there are none.
+    """
     files = audio or sorted(_RECORDINGS.glob("s2i_*.flac"))
     if not files:
         raise UserFacingError("Name recordings of what callers say with --audio.")
     if missing := [str(path) for path in files if not path.is_file()]:
         raise UserFacingError(f"{missing[0]}: there is no such file.")
-    load = PhoneLoad(tuple(map(str, files)), calls, seconds, processes, seed)
+    return tuple(map(str, files))
+
+
+def load_by_phone(load: PhoneLoad, as_json: bool) -> int:
+    """Run it and print the figures; the exit code."""
     figures = asyncio.run(run_phone_load(load, lambda text: print(text, file=sys.stderr)))
     print(json.dumps(figures) if as_json else text_of(figures))
     return 1 if problems(figures) else 0
