@@ -18,8 +18,10 @@ class FrameCutter:
 
     def push(self, pcm: bytes) -> list[bytes]:
         """The frames that are complete now; less than a frame stays for the next time."""
-        self._pending += pcm
         size = self._frame_bytes
+        if len(pcm) == size and not self._pending:
+            return [pcm]
+        self._pending += pcm
         whole = len(self._pending) // size * size
         frames = [bytes(self._pending[at : at + size]) for at in range(0, whole, size)]
         del self._pending[:whole]

@@ -62,7 +62,7 @@ def test_lost_sound_fades(codec: Codec) -> None:
     encoder, decoder = make_encoder(codec), make_decoder(codec)
     for frame in tone(codec, 20):
         decoder.decode(encoder.encode(frame))
-    made = [decoder.conceal(20) for _ in range(FADE_MS // 20 + 3)]
+    made = [decoder.conceal(20)[0] for _ in range(FADE_MS // 20 + 3)]
     assert level(made[0]) > 1000
     assert level(made[-1]) < 50
     assert sum(map(len, made)) == len(made) * 640
@@ -73,6 +73,8 @@ def test_opus_of_what_follows() -> None:
     coded = [encoder.encode(frame) for frame in tone(OPUS, 20)]
     for one in coded[:15]:
         decoder.decode(one)
-    assert len(decoder.conceal(60, coded[18])) == 3 * 640
-    assert len(decoder.conceal(20, b"\xff\xff")) == 640
+    made, recovered_ms = decoder.conceal(60, coded[18])
+    assert (len(made), recovered_ms) == (3 * 640, 20)
+    made, recovered_ms = decoder.conceal(20, b"\xff\xff")
+    assert (len(made), recovered_ms) == (640, 0)
     assert decoder.decode(b"\xff") == b""

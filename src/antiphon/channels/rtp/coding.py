@@ -10,7 +10,7 @@ from antiphon.audio import g711
 from antiphon.audio.double import Doubler
 from antiphon.channels.rtp.codec import Codec
 from antiphon.channels.rtp.opus import RATE_HZ as OPUS_RATE_HZ
-from antiphon.channels.rtp.opus import OpusDecoder, OpusEncoder
+from antiphon.channels.rtp.opus import OpusDecoder, OpusEncoder, copied_ms
 from antiphon.types import FRAME_MS, INPUT_RATE_HZ
 
 G711_RATE_HZ = 8000
@@ -28,8 +28,9 @@ class Decoder(Protocol):
         """Nothing when the payload is not of this codec."""
         ...
 
-    def conceal(self, ms: int, following: bytes | None = None) -> bytes:
-        """Something in place of what was lost; `following` is the payload after it."""
+    def conceal(self, ms: int, following: bytes | None = None) -> tuple[bytes, int]:
+        """Something in place of what was lost, and how many ms of it, the last ones, are not made
+        up but had from a copy. `following` is the payload after it."""
         ...
 
 
@@ -79,13 +80,13 @@ class _G711Decoder:
         self._faded_ms = 0
         return self._doubler.push(pcm)
 
-    def conceal(self, ms: int, following: bytes | None = None) -> bytes:
+    def conceal(self, ms: int, following: bytes | None = None) -> tuple[bytes, int]:
         count = G711_RATE_HZ * ms // 1000
         again = np.resize(np.frombuffer(self._last, "<i2"), count)
         gone = self._faded_ms + np.arange(count) * 1000 / G711_RATE_HZ
         self._faded_ms += ms
         faded = again * np.clip(1 - gone / FADE_MS, 0, 1)
-        return self._doubler.push(faded.astype("<i2").tobytes())
+        return self._doubler.push(faded.astype("<i2").tobytes()), 0
 
 
 class _G711Encoder:
@@ -109,20 +110,23 @@ class _OpusDecoder:
         self._made_ms = 0
         return self._opus.decode(payload)
 
-    def conceal(self, ms: int, following: bytes | None = None) -> bytes:
-        """The last 20 ms may be in the packet that follows."""
+    def conceal(self, ms: int, following: bytes | None = None) -> tuple[bytes, int]:
+        """Of several packets in a row only the last is in the one that follows."""
+        copy_ms = min(ms, copied_ms(following)) if following else 0
+        made = self._make(ms - copy_ms)
+        if copy_ms and following is not None:
+            samples = copy_ms * INPUT_RATE_HZ // 1000
+            made += self._opus.recover(following, samples).ljust(samples * 2, b"\0")
+        return made, copy_ms
+
+    def _make(self, ms: int) -> bytes:
         made = b""
-        recovered = min(ms, FRAME_MS) if following else 0
-        while len(made) < (ms - recovered) * INPUT_RATE_HZ // 500:
-            left = ms - recovered - len(made) * 500 // INPUT_RATE_HZ
-            step = min(left, FRAME_MS)
-            pcm = self._opus.conceal(step * INPUT_RATE_HZ // 1000)
-            silent = bytes(step * INPUT_RATE_HZ // 500)
-            made += pcm if pcm and self._made_ms < FADE_MS else silent
-            self._made_ms += step
-        if following:
-            samples = recovered * INPUT_RATE_HZ // 1000
-            made += self._opus.recover(following, samples) or bytes(samples * 2)
+        for at_ms in range(0, ms, FRAME_MS):
+            step_ms = min(FRAME_MS, ms - at_ms)
+            samples = step_ms * INPUT_RATE_HZ // 1000
+            pcm = self._opus.conceal(samples) if self._made_ms < FADE_MS else b""
+            made += pcm[: samples * 2].ljust(samples * 2, b"\0")
+            self._made_ms += step_ms
         return made
 
 

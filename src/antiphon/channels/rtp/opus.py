@@ -24,6 +24,7 @@ MOST_BYTES = 1275
 LONGEST_SAMPLES = RATE_HZ * 120 // 1000
 """Of one packet (RFC 6716 section 3.2.5)."""
 
+_FIRST_HYBRID, _FIRST_CELT = 12, 16
 _AUDIO = 2049
 _COMPLEXITY = 5
 _SET_BITRATE, _SET_COMPLEXITY, _SET_FEC, _SET_LOSS, _SET_SIGNAL = 4002, 4010, 4012, 4014, 4024
@@ -124,6 +125,24 @@ class OpusDecoder:
         length = len(packet) if packet else 0
         count = self._opus.opus_decode(self._state, packet, length, self._out, samples, fec)
         return bytes(self._view[: count * 2]) if count > 0 else b""
+
+
+def copied_ms(packet: bytes) -> int:
+    """How much of what came before a packet it has a copy of (RFC 6716 sections 3.1 and 4.2.4): a
+    frame, or nothing. Of packets with several frames nothing is told."""
+    if len(packet) < 2 or packet[0] & 0x03:
+        return 0
+    config = packet[0] >> 3
+    if config >= _FIRST_CELT:
+        return 0
+    frame_ms = (10, 20, 40, 60)[config & 3] if config < _FIRST_HYBRID else (10, 20)[config & 1]
+    frames = max(1, frame_ms // FRAME_MS)
+    # One bit for each 20 ms that says whether they are speech, then the one for the copy; of two
+    # channels one after the other.
+    copies = packet[1] >> (7 - frames)
+    if packet[0] & 0x04:
+        copies |= packet[1] >> max(0, 6 - 2 * frames)
+    return frame_ms if copies & 1 else 0
 
 
 def _whole(samples: int) -> int:

@@ -38,6 +38,7 @@ _BYTES_PER_MS = INPUT_RATE_HZ // 500
 _DTX_BYTES = 2
 """An Opus packet that short says that nothing is sent for a while (RFC 6716 section 2.1.9)."""
 _REMEMBERED = 64
+_G711_HZ = 8000
 
 
 @dataclass(slots=True)
@@ -52,6 +53,9 @@ class LineStats:
     unknown: int = 0
     """Of payload types that nobody agreed on, or of no stream."""
     concealed_ms: int = 0
+    """Was made up for what did not come."""
+    recovered_ms: int = 0
+    """Was had from the copy in a packet that came later."""
     jitter_ms: float = 0.0
     """RFC 3550 section 6.4.1."""
     keys: int = 0
@@ -73,6 +77,7 @@ class Receiver:
     def __init__(self, codecs: Mapping[int, Codec]) -> None:
         self.stats = LineStats()
         self._codecs = dict(codecs)
+        self._clocks = _clocks(codecs)
         self._decoders: dict[int, Decoder] = {}
         self._cutter = FrameCutter(FRAME_BYTES)
         self._ssrc: int | None = None
@@ -95,6 +100,7 @@ class Receiver:
         """Other codecs are agreed on."""
         if dict(codecs) != self._codecs:
             self._codecs = dict(codecs)
+            self._clocks = _clocks(codecs)
             self._decoders.clear()
 
     def pause(self) -> None:
@@ -105,6 +111,19 @@ class Receiver:
 
     def push(self, packet: RtpPacket, now_s: float) -> list[bytes]:
         """Frames that are complete with this packet."""
+        sequence = packet.sequence
+        if sequence == self._next and packet.ssrc == self._ssrc and not self._held:
+            # Nearly every packet.
+            self._candidate = None
+            self._note(packet, now_s)
+            self._recent.append(sequence)
+            self._next = (sequence + 1) % 65536
+            self._held_since_s = now_s
+            return self._deliver(packet, now_s)
+        return self._sort(packet, now_s)
+
+    def _sort(self, packet: RtpPacket, now_s: float) -> list[bytes]:
+        """A packet that is not the next one."""
         first = self._candidate
         if self._ssrc is None:
             return self._restart([packet], now_s)
@@ -197,11 +216,11 @@ class Receiver:
 
     def _missing_ms(self, packet: RtpPacket) -> int:
         """How much sound is missing before a packet."""
-        codec = self._codecs.get(packet.payload_type)
+        named = self._codecs.get(packet.payload_type)
         by_count = self._ahead(packet) * self._packet_ms
-        if codec is None or self._time is None:
+        if named is None or self._time is None:
             return by_count
-        by_time = timestamp_step(packet.timestamp, self._time) * 1000 // codec.clock_hz
+        by_time = timestamp_step(packet.timestamp, self._time) * 1000 // named.clock_hz
         return by_time if 0 < by_time <= 2 * by_count else by_count
 
     def _give_up(self, packet: RtpPacket, missing_ms: int) -> list[bytes]:
@@ -217,8 +236,7 @@ class Receiver:
 
     def _note(self, packet: RtpPacket, now_s: float) -> None:
         self.stats.packets += 1
-        codec = self._codecs.get(packet.payload_type)
-        clock_hz = codec.clock_hz if codec is not None and is_audio(codec) else 0
+        clock_hz = self._clocks.get(packet.payload_type, 0)
         self._count.add(packet, now_s, clock_hz)
         if clock_hz:
             self.stats.jitter_ms = self._count.jitter * 1000 / clock_hz
@@ -226,32 +244,40 @@ class Receiver:
     # ---- sound -----------------------------------------------------------------------------
 
     def _deliver(self, packet: RtpPacket, now_s: float) -> list[bytes]:
-        codec = self._codecs.get(packet.payload_type)
-        if codec is None or not is_audio(codec):
-            if codec is None and packet.payload_type != COMFORT_NOISE:
-                self.stats.unknown += 1
-                return []
-            if self._came_s is None or not self._quiet:
-                self._came_s, self._made_ms = now_s, 0
-            self._quiet = True
-            return []
-        frames = self._paused(packet, codec)
-        decoder = self._decoder(packet.payload_type, codec)
-        pcm = decoder.decode(packet.payload) or decoder.conceal(self._packet_ms)
-        self._type = packet.payload_type
-        self._packet_ms = max(1, len(pcm) // _BYTES_PER_MS) if codec.clock_hz != 8000 else max(
-            1, len(packet.payload) // 8
-        )  # fmt: skip
-        self._time = (packet.timestamp + self._packet_ms * codec.clock_hz // 1000) % (1 << 32)
+        kind = packet.payload_type
+        clock_hz = self._clocks.get(kind, 0)
+        if not clock_hz:
+            return self._soundless(packet, now_s)
+        frames = [] if packet.timestamp == self._time else self._paused(packet, clock_hz)
+        decoder = self._decoders.get(kind) or self._decoder(kind)
+        pcm = decoder.decode(packet.payload) or decoder.conceal(self._packet_ms)[0]
+        self._type = kind
+        if clock_hz == _G711_HZ:
+            self._packet_ms = max(1, len(packet.payload) // 8)
+            self._quiet = False
+        else:
+            self._packet_ms = max(1, len(pcm) // _BYTES_PER_MS)
+            self._quiet = len(packet.payload) <= _DTX_BYTES
+        self._time = (packet.timestamp + self._packet_ms * clock_hz // 1000) % (1 << 32)
         self._came_s, self._made_ms = now_s, 0
-        self._quiet = codec.clock_hz != 8000 and len(packet.payload) <= _DTX_BYTES
-        return frames + self._cutter.push(pcm)
+        made = self._cutter.push(pcm)
+        return frames + made if frames else made
 
-    def _paused(self, packet: RtpPacket, codec: Codec) -> list[bytes]:
+    def _soundless(self, packet: RtpPacket, now_s: float) -> list[bytes]:
+        """A packet of keys, of comfort noise, or of nothing that was agreed on."""
+        if packet.payload_type not in self._codecs and packet.payload_type != COMFORT_NOISE:
+            self.stats.unknown += 1
+            return []
+        if self._came_s is None or not self._quiet:
+            self._came_s, self._made_ms = now_s, 0
+        self._quiet = True
+        return []
+
+    def _paused(self, packet: RtpPacket, clock_hz: int) -> list[bytes]:
         """The rest of a pause in which the sender sent nothing."""
         if self._time is None:
             return []
-        jump_ms = timestamp_step(packet.timestamp, self._time) * 1000 // codec.clock_hz
+        jump_ms = timestamp_step(packet.timestamp, self._time) * 1000 // clock_hz
         left_ms = min(jump_ms, MOST_MADE_MS) - self._made_ms
         if left_ms < FRAME_MS:
             return []
@@ -259,17 +285,24 @@ class Receiver:
 
     def _make(self, ms: int, following: bytes | None = None) -> list[bytes]:
         """Something in place of what did not come."""
-        codec = self._codecs.get(self._type)
-        if self._quiet or codec is None:
+        if self._quiet or self._type not in self._clocks:
             return self._cutter.push(bytes(ms * _BYTES_PER_MS))
-        self.stats.concealed_ms += ms
-        return self._cutter.push(self._decoder(self._type, codec).conceal(ms, following))
+        pcm, recovered_ms = self._decoder(self._type).conceal(ms, following)
+        self.stats.recovered_ms += recovered_ms
+        self.stats.concealed_ms += ms - recovered_ms
+        return self._cutter.push(pcm)
 
-    def _decoder(self, payload_type: int, codec: Codec) -> Decoder:
+    def _decoder(self, payload_type: int) -> Decoder:
         decoder = self._decoders.get(payload_type)
         if decoder is None:
-            decoder = self._decoders[payload_type] = make_decoder(codec)
+            decoder = make_decoder(self._codecs[payload_type])
+            self._decoders[payload_type] = decoder
         return decoder
+
+
+def _clocks(codecs: Mapping[int, Codec]) -> dict[int, int]:
+    """Of the codecs of sound, by payload type."""
+    return {kind: codec.clock_hz for kind, codec in codecs.items() if is_audio(codec)}
 
 
 def _ms(seconds: float) -> int:
