@@ -7,8 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 _OPUS = re.compile(r"^a=rtpmap:(\d+) opus/48000/2$", re.IGNORECASE)
-OPUS_FORMAT = "minptime=10;useinbandfec=1;usedtx=0;stereo=0"
-"""What is to be sent to us (RFC 7587 section 6.1): with redundancy, without pauses, mono."""
+OPUS_FORMAT = (
+    "minptime=10;useinbandfec=1;usedtx=0;stereo=0;maxplaybackrate=16000;maxaveragebitrate=32000"
+)
+"""What is to be sent to us (RFC 7587 section 6.1): with redundancy, without pauses, mono, and with
+all bits in the half of the spectrum that is listened to: that is SILK, which alone knows
+redundancy, and costs half as much to decode."""
 _PREFERENCE_STEP = 256
 """One step of local preference within a priority (RFC 8445 section 5.1.2.1)."""
 
