@@ -53,7 +53,9 @@ class Link:
             # No deadline: the front has nothing to say for days, and its end is noticed.
             while line := await reader.readline():
                 self._read(json.loads(line))
-        except (OSError, ValueError):
+        except ConnectionError:
+            log.error("the front is gone")
+        except ValueError:
             log.error("the front has said something strange")
         finally:
             self._stop.order(1)
@@ -214,7 +216,8 @@ async def run_worker(
     server = WorkerServer(http_config(together), http_config(inside), door, path)
     server.on_leave = link.leave
     unwatch = parts.metrics.on_lag(link.tick)
-    control = socket.socket(fileno=slot.control_fd).dup()
+    # A copy: whoever started this process may have to say why it has failed.
+    control = socket.fromfd(slot.control_fd, socket.AF_UNIX, socket.SOCK_STREAM)
     control.setblocking(False)
     linked = asyncio.create_task(link.run(control), name="front")
     try:
