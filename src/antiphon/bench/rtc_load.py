@@ -86,38 +86,46 @@ class _Window:
         return sum(b.cpu_s - a.cpu_s for a, b in zip(begun, over, strict=True))
 
 
+async def run_on(servers: Sequence[ServerProcess], job: Job) -> dict[str, Any]:
+    """The figures of one job on servers that run: those of the callers, and what servers used
+    between the moment at which all calls were under way and that at which the first ended."""
+    watch, window = MemoryWatch(servers), _Window(servers)
+    before = [await server.metrics() for server in servers]
+    figures = await watch.during(run_job(job, window.at))
+    after = [await server.metrics() for server in servers]
+    call_s = max(1, figures["connected"]) * job.seconds
+    return {
+        **figures,
+        "seconds": job.seconds,
+        "processes": len(servers),
+        "server_frame_late": histogram(before, after, "antiphon_frame_late_seconds"),
+        "server_loop_lag": histogram(before, after, "antiphon_loop_lag_seconds"),
+        "server_cpu_s": round(window.cpu_s, 2),
+        "server_cpu_per_call_s": round(window.cpu_s / call_s, 5),
+        "server_cores": round(window.cpu_s / job.seconds, 3),
+        "client_cores": round(figures["client_cpu_s"] / job.seconds, 3),
+        "rss_mb": round(watch.most_mb, 1),
+        "files_after": [server.cost().files for server in servers],
+        "calls_left": sum([await server.calls_left(LEFT_WAIT_S) for server in servers]),
+        "provider_errors": sum_of(after, "antiphon_provider_errors_total"),
+    }
+
+
 async def _measure(
     load: RtcLoad, servers: Sequence[ServerProcess], tell: Callable[[str], None]
 ) -> dict[str, Any]:
     tell(f"one call to each server for {WARM_S:.0f} s")
-    watch, window = MemoryWatch(servers), _Window(servers)
-    await watch.during(run_job(_job(load, servers, len(servers), WARM_S), lambda stage: None))
-    rss_one = watch.most_mb
-    before = [await server.metrics() for server in servers]
+    rss_one = (await run_on(servers, _job(load, servers, len(servers), WARM_S)))["rss_mb"]
     tell(f"{load.calls} calls for {load.seconds:.0f} s")
-    figures = await watch.during(run_job(_job(load, servers, load.calls, load.seconds), window.at))
-    after = [await server.metrics() for server in servers]
-    further = max(1, load.calls - len(servers))
+    figures = await run_on(servers, _job(load, servers, load.calls, load.seconds))
+    rss_all, further = figures.pop("rss_mb"), max(1, load.calls - len(servers))
     return {
         **figures,
-        "seconds": load.seconds,
-        "processes": load.processes,
         "vad": load.vad,
         "quiet_agent": load.quiet_agent,
-        "server_frame_late": histogram(before, after, "antiphon_frame_late_seconds"),
-        "server_loop_lag": histogram(before, after, "antiphon_loop_lag_seconds"),
-        "server_cpu_s": round(window.cpu_s, 2),
-        "server_cpu_per_call_s": round(
-            window.cpu_s / max(1, figures["connected"]) / load.seconds, 5
-        ),
-        "server_cores": round(window.cpu_s / load.seconds, 3),
-        "client_cores": round(figures["client_cpu_s"] / load.seconds, 3),
-        "rss_mb_one_call": round(rss_one, 1),
-        "rss_mb_all_calls": round(watch.most_mb, 1),
-        "rss_mb_per_further_call": round((watch.most_mb - rss_one) / further, 3),
-        "files_after": [server.cost().files for server in servers],
-        "calls_left": sum([await server.calls_left(LEFT_WAIT_S) for server in servers]),
-        "provider_errors": sum_of(after, "antiphon_provider_errors_total"),
+        "rss_mb_one_call": rss_one,
+        "rss_mb_all_calls": rss_all,
+        "rss_mb_per_further_call": round((rss_all - rss_one) / further, 3),
     }
 
 
