@@ -8,13 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from playwright.async_api import Page
-from tests.e2e.capture import (
-    REMEMBER_MICROPHONE,
-    spectrum_peak_hz,
-    start_recording,
-    stop_recording,
-)
+from tests.e2e.capture import spectrum_peak_hz, start_recording, stop_recording
+from tests.e2e.pages import call, open_page
 from tests.support.fake_host import TONE_HZ, FakeHost
 from tests.support.live import chromium, serving
 
@@ -40,22 +35,6 @@ def burst(tmp_path: Path) -> Path:
     path = tmp_path / "burst.wav"
     soundfile.write(path, samples, 16_000)
     return path
-
-
-async def open_page(page: Page, url: str) -> list[str]:
-    """Load the page; returns the list in which its errors gather."""
-    await page.add_init_script(REMEMBER_MICROPHONE)
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-    await page.goto(url)
-    await page.wait_for_selector("#talk:not([disabled])")
-    return problems
-
-
-async def call(page: Page) -> None:
-    await page.click("#talk")
-    await page.wait_for_selector("[data-phase=call]", timeout=10_000)
 
 
 async def test_a_call_is_heard_and_written_down(silence: Path) -> None:

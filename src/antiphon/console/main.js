@@ -138,7 +138,10 @@ async function goOn() {
     await mine.goOn(ticket, ui.headphones.checked);
   } catch (error) {
     // Over, or somebody else's: nothing that the caller would want to hear of now.
-    return failed(mine, error.final ? null : error);
+    failed(mine, error.final ? null : error);
+    // The microphone may yet be allowed.
+    if (!line && !mine.over) hold(ticket);
+    return;
   }
   entered(mine);
 }
@@ -266,15 +269,19 @@ async function comeBack() {
   if (!held) return view.setPhase("idle");
   if (held.agent) ui.agent.value = held.agent;
   if (held.leftAt && (await mayListen())) return void goOn();
+  hold(held);
+}
+
+/** Offer a call that waits, for as long as it does. */
+function hold(ticket) {
+  held = ticket;
   view.setPhase("held");
-  const waiting = held;
-  const leftMs = WAITS_MS - (Date.now() - (held.leftAt ?? Date.now()));
   setTimeout(() => {
-    if (held !== waiting) return;
+    if (held !== ticket) return;
     held = null;
     kept.write(null);
     view.setPhase("idle");
-  }, leftMs);
+  }, (ticket.leftAt ?? Date.now()) + WAITS_MS - Date.now());
 }
 
 async function load() {

@@ -1,9 +1,13 @@
 // Sound between a network that delivers it by fits and starts and a loudspeaker that takes it evenly.
 
-/** So much is gathered before a piece begins. */
+/** So much is gathered before a piece begins; more for a network that was late. */
 const START_MS = 50;
-/** Where more waits, pauses are shortened. */
-const TARGET_MS = 80;
+const MOST_START_MS = 140;
+const MORE_MS = 30;
+/** What comes so soon after the last was used up was late, and not another piece. */
+const LATE_MS = 80;
+/** Where so much more waits than at the beginning, pauses are shortened. */
+const SLACK_MS = 30;
 /** Of more the oldest is lost. */
 const MOST_MS = 500;
 const FADE_MS = 6;
@@ -13,7 +17,9 @@ export class Ring {
   pieces = [];
   fill = 0;
   playing = false;
+  startMs = START_MS;
   waited = 0;
+  idle = Infinity;
   fading = 0;
   last = 0;
   depth = { sum: 0, count: 0 };
@@ -30,6 +36,8 @@ export class Ring {
   push(piece) {
     // What was taken back is silent in a moment; what comes now is not part of it.
     if (this.fading) this.drop();
+    if (this.idle < this.samples(LATE_MS)) this.startMs = Math.min(MOST_START_MS, this.startMs + MORE_MS);
+    this.idle = Infinity;
     this.pieces.push({ piece, at: 0 });
     this.fill += piece.length;
     while (this.fill > this.samples(MOST_MS)) this.fill -= this.left(this.pieces.shift());
@@ -47,7 +55,10 @@ export class Ring {
 
   /** Fill a block. */
   pull(out) {
-    if (!this.playing && !this.begins(out.length)) return this.rest(out, 0);
+    if (!this.playing && !this.begins(out.length)) {
+      this.idle += out.length;
+      return this.rest(out, 0);
+    }
     this.catchUp(out.length);
     const length = this.samples(FADE_MS);
     let made = 0;
@@ -62,7 +73,10 @@ export class Ring {
       }
       out[made++] = this.last = sample;
     }
-    if (made < out.length) this.stop();
+    if (made < out.length && this.playing) {
+      this.stop();
+      this.idle = 0;
+    }
     this.rest(out, made);
   }
 
@@ -70,7 +84,8 @@ export class Ring {
   begins(block) {
     if (!this.fill) return false;
     this.waited += block;
-    if (this.fill < this.samples(START_MS) && this.waited < this.samples(START_MS)) return false;
+    const start = this.samples(this.startMs);
+    if (this.fill < start && this.waited < start) return false;
     this.waited = 0;
     this.playing = true;
     return true;
@@ -78,7 +93,7 @@ export class Ring {
 
   /** Leave out a block in which nothing is said, where too much waits. */
   catchUp(block) {
-    while (this.fill > this.samples(TARGET_MS) && this.quiet(block)) {
+    while (this.fill > this.samples(this.startMs + SLACK_MS) && this.quiet(block)) {
       for (let left = block; left > 0; ) {
         const first = this.pieces[0];
         const taken = Math.min(left, this.left(first));
@@ -127,6 +142,6 @@ export class Ring {
   waitedMs() {
     const { sum, count } = this.depth;
     this.depth = { sum: 0, count: 0 };
-    return Math.round(((count ? sum / count : this.samples(START_MS)) / this.rateHz) * 1000);
+    return Math.round(((count ? sum / count : this.samples(this.startMs)) / this.rateHz) * 1000);
   }
 }

@@ -60,9 +60,10 @@ export class VoiceLine extends Line {
 
   /** Go on with the call of a ticket. Throws a Problem, whose `status` is the server's. */
   async goOn(ticket, headphones) {
+    this.ticket = { ...ticket, leftAt: undefined };
     await this.openMicrophone(headphones);
     if (this.over) return;
-    this.ticket = { ...ticket, leftAt: undefined };
+    this.socketOnly ||= Boolean(ticket.slow);
     this.setMuted(Boolean(ticket.muted));
     try {
       await this.search();
@@ -104,8 +105,8 @@ export class VoiceLine extends Line {
         if (!problem.noPath || this.over || this.state === "up") throw problem;
       }
     }
-    await this.take(new SocketWay(this.microphone, this), this.ticket ? this.resuming() : request);
-    this.socketOnly = true;
+    const slow = new SocketWay(this.microphone, this);
+    await this.take(slow, this.ticket ? this.resuming() : request);
   }
 
   resuming() {
@@ -125,6 +126,8 @@ export class VoiceLine extends Line {
     if (this.over || way.closed) return way.close();
     this.way?.close();
     this.way = way;
+    this.socketOnly = way.name === "websocket";
+    this.keep({ slow: this.socketOnly });
     this.hooks.remote(way.remote);
     this.turn("up");
     this.flush();
@@ -263,7 +266,12 @@ export class VoiceLine extends Line {
   setMuted(muted) {
     this.muted = muted;
     for (const track of this.microphone?.getAudioTracks() ?? []) track.enabled = !muted;
-    if (this.ticket && !this.over) kept.write((this.ticket = { ...this.ticket, muted }));
+    this.keep({ muted });
+  }
+
+  /** Remember more about the call. */
+  keep(more) {
+    if (this.ticket && !this.over && !this.hangingUp) kept.write((this.ticket = { ...this.ticket, ...more }));
   }
 
   /** Takes effect in mid-call where the browser can do that. */
