@@ -156,7 +156,10 @@ class WorkerProcess:
                 self._heard(json.loads(line))
         except TimeoutError:
             return f"has said nothing for {limit_s:.0f} s and was killed"
-        except (OSError, ValueError):
+        except ConnectionError:
+            # It died before it had read what it was told.
+            return ""
+        except ValueError:
             return "has said something strange and was killed"
         finally:
             self._board.told(self._number, None)
