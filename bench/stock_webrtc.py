@@ -148,7 +148,9 @@ async def compare(options: argparse.Namespace) -> None:
     rows: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         servers: dict[str, ServerProcess] = {
-            "ours": RtcServer(Path(folder, "ours"), agent_file(options.vad), 200),
+            "ours": RtcServer(
+                Path(folder, "ours"), agent_file(options.vad), 200, "--max-lag-ms", "0"
+            ),
             "stock": stock_process(Path(folder, "stock")),
         }
         try:

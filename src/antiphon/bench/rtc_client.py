@@ -39,7 +39,7 @@ class Job:
     calls: int
     seconds: float
     seed: int = 0
-    spread_s: float = 0.0931
+    spread_s: float = 0.2031
     loss: float = 0.0
     jitter_ms: float = 0.0
     events: bool = True

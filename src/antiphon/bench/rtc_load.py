@@ -39,13 +39,15 @@ class RtcLoad:
     quiet_agent: bool = False
     loss: float = 0.0
     jitter_ms: float = 0.0
-    events: bool = True
+    max_lag_ms: float = 0.0
+    """As for `antiphon serve`; 0 takes any call."""
 
 
 def ours(folder: Path, load: RtcLoad) -> ServerProcess:
     """The server that `antiphon serve` is."""
     agent = agent_file(load.vad, quiet=load.quiet_agent)
-    return RtcServer(folder, agent, load.calls + SPARE_CALLS)
+    lag = ("--max-lag-ms", str(load.max_lag_ms))
+    return RtcServer(folder, agent, load.calls + SPARE_CALLS, *lag)
 
 
 async def run_rtc_load(
@@ -138,5 +140,4 @@ def _job(load: RtcLoad, servers: Sequence[ServerProcess], calls: int, seconds: f
         seed=load.seed,
         loss=load.loss,
         jitter_ms=load.jitter_ms,
-        events=load.events,
     )

@@ -42,6 +42,9 @@ _Loss = Annotated[float, typer.Option(help="With webrtc: percent of packets lost
 _Jitter = Annotated[
     float, typer.Option(help="With webrtc: packets come up to so many ms late.", min=0)
 ]
+_MaxLag = Annotated[
+    float, typer.Option(help="With webrtc: as for `serve`; 0 takes any call.", min=0)
+]
 
 
 def load(
@@ -69,6 +72,7 @@ def load(
     quiet_agent: _QuietAgent = False,
     loss: _Loss = 0.0,
     jitter: _Jitter = 0.0,
+    max_lag_ms: _MaxLag = 0.0,
 ) -> None:
     """Make many calls in real time, with scripted providers: in this process, or with --channel
     over the network to servers in their own.
@@ -82,7 +86,8 @@ def load(
         raise typer.Exit(load_by_phone(phone, json_))
     if channel == "webrtc":
         files = recordings_of_callers(audio)
-        rtc = RtcLoad(files, calls, seconds, processes, seed, vad, quiet_agent, loss / 100, jitter)
+        way = {"loss": loss / 100, "jitter_ms": jitter, "max_lag_ms": max_lag_ms}
+        rtc = RtcLoad(files, calls, seconds, processes, seed, vad, quiet_agent, **way)
         raise typer.Exit(load_by_browser(rtc, json_))
     if channel is not None:
         raise UserFacingError(f"--channel {channel}: there are {' and '.join(CHANNELS)}.")
