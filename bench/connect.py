@@ -1,11 +1,12 @@
 """How long a browser's call takes to come about, and what a rush of offers does.
 
-    python -m bench.connect [--calls 30] [--rush 200] [--talking 5]
+    python -m bench.connect [--calls 30] [--rush 200] [--talking 5] [--relay]
 
 A peer made of aiortc calls over loopback, through the HTTP interface, against a session that costs
 nothing; both ends share the process and its one core. "connected" is measured at the caller, from
 sending the offer to the end of the DTLS handshake. For the cost of a call the peers are in another
-process; both sides send sound all the time.
+process; both sides send sound all the time. With `--relay` calls by a coturn of its own and by
+nothing else, too.
 """
 
 from __future__ import annotations
@@ -15,18 +16,24 @@ import asyncio
 import resource
 import statistics
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import httpx
 import uvloop
+from aiortc import RTCIceServer
 from tests.support.fake_host import FakeHost
 from tests.support.live import serving
 from tests.support.rtc_client import RtcCaller
+from tests.support.turn_server import coturn
 
 
-async def connect(client: httpx.AsyncClient) -> tuple[float, float]:
+async def connect(
+    client: httpx.AsyncClient, relay: RTCIceServer | None = None
+) -> tuple[float, float]:
     """Milliseconds until the answer and until connected."""
-    caller = RtcCaller()
+    caller = RtcCaller(relay)
     offer = await caller.offer()
     started = time.perf_counter()
     response = await client.post("/api/voice/offer", json={"sdp": offer, "type": "offer"})
@@ -103,15 +110,30 @@ async def cost(url: str, host: FakeHost, count: int) -> None:
     )
 
 
-async def measure(calls: int, offers: int, talking: int) -> None:
+async def repeat(client: httpx.AsyncClient, calls: int, relay: RTCIceServer | None = None) -> None:
+    await connect(client, relay)
+    timings = [await connect(client, relay) for _ in range(calls)]
+    way = "" if relay is None else ", relayed"
+    for name, values in zip(("answered", "connected"), zip(*timings, strict=True), strict=True):
+        ordered = sorted(values)
+        p95 = ordered[int(len(ordered) * 0.95)]
+        p50 = statistics.median(ordered)
+        print(f"offer -> {name}{way}: p50 {p50:.0f} ms, p95 {p95:.0f} ms")
+
+
+async def repeat_relayed(client: httpx.AsyncClient, calls: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        async with coturn(Path(folder)) as turn:
+            name, password = turn.credential()
+            await repeat(client, calls, RTCIceServer(turn.url, name, password))
+
+
+async def measure(calls: int, offers: int, talking: int, relay: bool) -> None:
     host = FakeHost(max_calls=10)
     async with serving(host) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
-        await connect(client)
-        timings = [await connect(client) for _ in range(calls)]
-        for name, values in zip(("answered", "connected"), zip(*timings, strict=True), strict=True):
-            ordered = sorted(values)
-            p95 = ordered[int(len(ordered) * 0.95)]
-            print(f"offer -> {name}: p50 {statistics.median(ordered):.0f} ms, p95 {p95:.0f} ms")
+        await repeat(client, calls)
+        if relay:
+            await repeat_relayed(client, min(calls, 10))
         host.sessions.clear()
         await rush(client, host, offers)
         await cost(url, host, talking)
@@ -124,9 +146,10 @@ if __name__ == "__main__":
     parser.add_argument("--calls", type=int, default=30)
     parser.add_argument("--rush", type=int, default=200)
     parser.add_argument("--talking", type=int, default=5)
+    parser.add_argument("--relay", action="store_true")
     parser.add_argument("--peer-of", default="", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peer_of:
         uvloop.run(talk(given.peer_of, given.talking, 12))
     else:
-        uvloop.run(measure(given.calls, given.rush, given.talking))
+        uvloop.run(measure(given.calls, given.rush, given.talking, given.relay))

@@ -13,17 +13,33 @@ from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
     RTCDataChannel,
+    RTCIceServer,
     RTCPeerConnection,
     RTCSessionDescription,
 )
 from aiortc.mediastreams import MediaStreamError
+from aiortc.rtcconfiguration import RTCBundlePolicy, RTCIceTransportPolicy
 
 
 class RtcCaller:
-    """One peer: sends silence, keeps the events and the audio that it receives."""
+    """One peer: sends silence, keeps the events and the audio that it receives.
 
-    def __init__(self) -> None:
-        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    Args:
+        relay: comes by this TURN server and in no other way.
+    """
+
+    def __init__(self, relay: RTCIceServer | None = None) -> None:
+        config = RTCConfiguration(iceServers=[])
+        if relay is not None:
+            # One transport for all, so that what is offered is what is used.
+            config = RTCConfiguration(
+                iceServers=[relay],
+                iceTransportPolicy=RTCIceTransportPolicy.RELAY,
+                bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
+            )
+        self.pc = RTCPeerConnection(config)
+        # The track first: what comes second is bundled with it.
+        self.pc.addTrack(AudioStreamTrack())
         self.data: RTCDataChannel = self.pc.createDataChannel("oai-events")
         self.events: list[dict[str, Any]] = []
         self.pcm = bytearray()
@@ -32,7 +48,6 @@ class RtcCaller:
         self.closed = asyncio.Event()
         self.changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self.pc.addTrack(AudioStreamTrack())
         self.pc.on("track", self._on_track)
         self.pc.on("connectionstatechange", self._on_state)
         self.data.on("message", self._on_message)
