@@ -436,3 +436,31 @@ class PlayerWorld(RuleBasedStateMachine):
 
 PlayerWorld.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestPlayerWorld = PlayerWorld.TestCase
+
+
+def test_speech_begins_with_a_little_in_hand() -> None:
+    player = Player(RATE, prebuffer_ms=40)
+    player.append(1, 0, bytes(FRAME))
+    assert player.read() is None
+    player.append(1, 0, bytes(FRAME))
+    assert player.read() is not None
+    assert player.read() is not None
+    assert player.read() is None, "an underrun"
+    player.append(1, 0, bytes(FRAME))
+    assert player.read() is None, "again a little in hand"
+    player.append(1, 0, bytes(FRAME))
+    assert player.read() is not None
+
+
+def test_speech_does_not_wait_long_nor_for_what_will_not_come() -> None:
+    player = Player(RATE, prebuffer_ms=40)
+    player.append(1, 0, bytes(FRAME))
+    assert [player.read() is None for _ in range(3)] == [True, True, False]
+    player = Player(RATE, prebuffer_ms=40)
+    player.append(1, 0, bytes(FRAME))
+    player.end_segment(1, 0)
+    assert player.read() is not None
+    player = Player(RATE, prebuffer_ms=40)
+    player.append(1, 0, bytes(FRAME))
+    player.end_response(1)
+    assert player.read() is not None

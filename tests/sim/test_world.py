@@ -107,9 +107,9 @@ def test_faults_are_named() -> None:
 
 def test_a_world_has_only_faults_that_are_allowed() -> None:
     for seed in range(100):
-        drawn = draw_faults(Random(seed), ("late",))
+        drawn = draw_faults(Random(seed), ("late",), Random(seed))
         assert {name for name in FAULT_NAMES if getattr(drawn, name)} <= {"late"}
-        assert draw_faults(Random(seed), ()) == NO_FAULTS
+        assert draw_faults(Random(seed), (), Random(seed)) == NO_FAULTS
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from antiphon.types import FRAME_MS
 
 MAX_BUFFERED_MS = 120_000
 PROGRESS_EVERY_MS = 100
+_PREBUFFER_READS = 3
+"""Speech waits for its prebuffer for at most so many frames."""
 _REMEMBERED_RESPONSES = 256
 _MAX_EVENTS = 1024
 
@@ -65,6 +67,8 @@ class _Track:
     appended_bytes: int = 0
     played_bytes: int = 0
     reported_ms: int = 0
+    filling: int = 0
+    """Reads that waited for the prebuffer to fill."""
     segment_starts: dict[int, int] = field(default_factory=dict)
     at_joint: bool = False
     closed: bool = False
@@ -82,9 +86,17 @@ class Player:
     Args:
         sample_rate_hz: rate of all audio here; a multiple of 50, so that 20 ms are whole samples.
         max_buffered_ms: `append` refuses audio when this much is already waiting.
+        prebuffer_ms: what waits before speech begins, and begins again after a gap: a voice whose
+            next piece is a little late is then not broken by it. Never waits longer than 60 ms.
     """
 
-    def __init__(self, sample_rate_hz: int, *, max_buffered_ms: int = MAX_BUFFERED_MS) -> None:
+    def __init__(
+        self,
+        sample_rate_hz: int,
+        *,
+        max_buffered_ms: int = MAX_BUFFERED_MS,
+        prebuffer_ms: int = 0,
+    ) -> None:
         if sample_rate_hz <= 0 or sample_rate_hz % 50:
             raise ValueError(f"20 ms at {sample_rate_hz} Hz are not a whole number of samples")
         self.sample_rate_hz = sample_rate_hz
@@ -94,6 +106,7 @@ class Player:
         """Chunks dropped because their response was flushed or over."""
         self._bytes_per_s = sample_rate_hz * 2
         self._frame_bytes = self._bytes_per_s * FRAME_MS // 1000
+        self._prebuffer_bytes = self._bytes_per_s * prebuffer_ms // 1000
         self._max_bytes = self._bytes_per_s * max_buffered_ms // 1000
         self._tracks: deque[_Track] = deque()
         self._retired: dict[int, int] = {}
@@ -164,6 +177,8 @@ class Player:
             if track.started and not track.starved:
                 track.starved = True
                 self._events.append(Underrun(track.response_id))
+            return None
+        if self._is_filling(track, have):
             return None
         frame = bytes(track.buffer[: self._frame_bytes])
         del track.buffer[: self._frame_bytes]
@@ -285,10 +300,20 @@ class Player:
         self._tracks.append(track)
         return track
 
+    def _is_filling(self, track: _Track, have: int) -> bool:
+        """Whether speech should wait for a little more of it."""
+        if track.started and not track.starved:
+            return False
+        if have >= self._prebuffer_bytes or track.closed or track.at_joint:
+            return False
+        track.filling += 1
+        return track.filling < _PREBUFFER_READS
+
     def _account(self, track: _Track, size: int) -> None:
         track.played_bytes += size
         self._buffered_bytes -= size
         track.starved = False
+        track.filling = 0
         if not track.started:
             track.started = True
             self._events.append(Started(track.response_id))

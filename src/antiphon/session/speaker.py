@@ -25,6 +25,7 @@ AHEAD_MS = 20_000
 """Audio made ahead of what is heard; the voice waits beyond it."""
 REPORT_MS = 250
 """The engine is told of new audio this often; it wants signs of life, not every chunk."""
+PREBUFFER_MS = 40
 FADE_MS = 10
 RAMP_MS = 40
 TOO_LONG = "the answer is too long"
@@ -88,7 +89,7 @@ class Speaker:
         self._voices, self._now_ms, self._post, self._spawn = voices, now_ms, post, spawn
         self._language, self._speech, self._on_played = language, speech, far_end.on_played
         self._rate_hz = output_rate_hz
-        self._player = Player(output_rate_hz)
+        self._player = Player(output_rate_hz, prebuffer_ms=PREBUFFER_MS)
         self._clear = far_end.clear
         self._ledger = HeardLedger() if far_end.tells_heard else None
         self.away = False

@@ -328,8 +328,10 @@ class NoDeadAir(Promise):
     def caller_finished(self, said: str) -> None:
         """The caller has said all of a turn."""
         crash = self.world.crash
-        unheard = crash.down or self.world.caller.began_ms <= (crash.restored_ms or -1)
-        if said and not unheard:
+        began_ms = self.world.caller.began_ms
+        unheard = crash.down or began_ms <= (crash.restored_ms or -1)
+        away = self.world.phone.away or began_ms <= self.world.phone.away_ms
+        if said and not unheard and not away:
             self._waiting_ms = self.world.now_ms
 
     def _on_turn(self, command: c.ReportTurn) -> None:

@@ -340,6 +340,7 @@ class ProtectedIsHeard(Promise):
         if command.status == "in_progress":
             if self._all or command.response_id == 1:
                 self.live = command.response_id
+                self._texts.clear()
             return
         live, self.live = self.live, 0
         if command.reason in ("hold", MACHINE):
