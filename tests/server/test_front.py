@@ -96,6 +96,14 @@ async def test_anything_else_goes_to_whoever_has_fewest_calls(rig: Rig) -> None:
     assert {await rig.asked("/"), await rig.asked("/api/text")} == {1, 2}
 
 
+async def test_a_rush_of_calls_spreads_and_probes_do_not_count(rig: Rig) -> None:
+    rig.board.told(2, Report(4, room=True, ready=True))
+    for _ in range(10):
+        assert await rig.asked("/metrics") in (0, 1)
+    chosen = [await rig.asked("/api/text") for _ in range(11)]
+    assert sorted(chosen) == [0] * 5 + [1] * 5 + [2]
+
+
 async def test_nothing_of_a_connection_is_taken(rig: Rig) -> None:
     await rig.asked("/hello")
     _, taken = rig.given[0]

@@ -12,6 +12,7 @@ from antiphon.server.route import (
     call_prefix,
     head_target,
     is_about_a_session,
+    may_begin_a_call,
     path_prefix,
     prefix_of,
     read_json,
@@ -66,6 +67,27 @@ def test_the_target_of_a_request(head: bytes, target: str | None) -> None:
 )
 def test_the_worker_of_an_address(target: str, worker: int | None) -> None:
     assert worker_of_target(target) == worker
+
+
+@pytest.mark.parametrize(
+    ("target", "may"),
+    [
+        ("/", False),
+        ("/?agent=Cafe", False),
+        ("/metrics", False),
+        ("/readyz?x=1", False),
+        ("/console/main.js", False),
+        ("/v1/calls", False),
+        ("/api/agents", False),
+        ("/api/text?agent=Cafe", True),
+        ("/api/voice/offer", True),
+        ("/api/voice/socket?format=opus", True),
+        ("/twilio/voice", True),
+        ("/metrics2", True),
+    ],
+)
+def test_what_a_call_may_come_of(target: str, may: bool) -> None:
+    assert may_begin_a_call(target) is may
 
 
 def test_the_prefix_of_a_path() -> None:

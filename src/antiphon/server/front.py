@@ -20,7 +20,7 @@ from antiphon.errors import UserFacingError
 from antiphon.server.board import Board
 from antiphon.server.front_process import Command, WorkerProcess
 from antiphon.server.process import Stop, listen, stop_signals
-from antiphon.server.route import MAX_WORKERS, head_target, worker_of_target
+from antiphon.server.route import MAX_WORKERS, head_target, may_begin_a_call, worker_of_target
 from antiphon.server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
@@ -157,18 +157,21 @@ class Porter:
         now_s = self._loop.time()
         wanted = worker_of_target(target)
         if wanted is not None and self._board.is_there(wanted):
-            return self._give(wanted, connection, now_s)
+            return self._give(wanted, connection, now_s, counts=False)
         tried: list[int] = []
         while (worker := self._board.choose(now_s, but=tried)) is not None:
-            if self._give(worker, connection, now_s):
+            if self._give(worker, connection, now_s, counts=may_begin_a_call(target)):
                 return True
             tried.append(worker)
         return False
 
-    def _give(self, worker: int, connection: socket.socket, now_s: float) -> bool:
+    def _give(
+        self, worker: int, connection: socket.socket, now_s: float, *, counts: bool
+    ) -> bool:  # fmt: skip
         if not self._hand(worker, connection):
             return False
-        self._board.sent(worker, now_s)
+        if counts:
+            self._board.sent(worker, now_s)
         return True
 
     def _too_late(self, number: int) -> None:

@@ -20,6 +20,9 @@ _PREFIX = re.compile(r"/w(\d{1,2})(?=/)")
 _SESSION = re.compile(r"w(\d{1,2})_call_[0-9a-f]{1,64}")
 _IN_PATH = re.compile(rf"/(?:{_SESSION.pattern})(?=[/?]|$)")
 _IN_QUERY = re.compile(rf"[?&]session(?:_id)?=(?:{_SESSION.pattern})(?=&|$)")
+_NO_CALLS = re.compile(
+    r"/(?:metrics|readyz|healthz|api/agents|favicon\.ico|console/.*|v1/.*)?(?:\?|$)"
+)
 _ID_KEYS = ("session_id", "session")
 
 
@@ -67,6 +70,11 @@ def worker_of_target(target: str) -> int | None:
         return OUTBOUND_WORKER
     found = _IN_PATH.search(target.partition("?")[0]) or _IN_QUERY.search(target)
     return None if found is None else int(found[1])
+
+
+def may_begin_a_call(target: str) -> bool:
+    """Whether a call may come of a request for this path and query: it is no page and no probe."""
+    return _NO_CALLS.match(target) is None
 
 
 def is_about_a_session(body: object) -> bool:
