@@ -18,9 +18,8 @@ import aioice
 import numpy as np
 import pytest
 from aioice import stun, turn
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
-from aiortc.rtcconfiguration import RTCBundlePolicy
 from tests.support.rtc_client import RtcCaller
+from tests.support.rtc_end import End, until
 
 from antiphon.channels.rtp.packet import Report, make_report, parse_rtcp, parse_rtp
 from antiphon.channels.rtp.send import Stream
@@ -29,55 +28,6 @@ from antiphon.channels.webrtc.mouth import Mouth
 from antiphon.channels.webrtc.port import MOST_WAITING, MediaPort
 
 HZ = 440.0
-
-
-class End:
-    """A peer connection whose sound goes by a port."""
-
-    def __init__(self) -> None:
-        self.pc = RTCPeerConnection(
-            RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
-        )
-        line = self.pc.addTransceiver("audio", "sendrecv")
-        codecs = RTCRtpSender.getCapabilities("audio").codecs
-        line.setCodecPreferences([one for one in codecs if one.mimeType == "audio/opus"])
-        self.rtp: list[bytes] = []
-        self.rtcp: list[bytes] = []
-        self.port = MediaPort(line, self.rtp.append, self.rtcp.append)
-
-    async def offer(self) -> str:
-        await self.pc.setLocalDescription(await self.pc.createOffer())
-        self.port.open_taps()
-        sdp: str = self.pc.localDescription.sdp
-        return sdp
-
-    async def answer(self, offer: str) -> str:
-        await self.pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        self.port.plain()
-        await self.pc.setLocalDescription(await self.pc.createAnswer())
-        self.port.open_taps()
-        sdp: str = self.pc.localDescription.sdp
-        return sdp
-
-    async def take(self, answer: str) -> None:
-        await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-
-    async def ready(self) -> None:
-        await until(lambda: self.port.ready)
-
-    async def aclose(self) -> None:
-        self.port.close()
-        await self.pc.close()
-
-    @property
-    def sockets(self) -> list[Any]:
-        return list(self.port._ice._protocols)
-
-
-async def until(done: Any, timeout_s: float = 5.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not done():  # noqa: ASYNC110 - aiortc has no event for it
-            await asyncio.sleep(0.002)
 
 
 @asynccontextmanager
@@ -267,9 +217,15 @@ async def test_what_is_not_from_the_peer_is_dropped_and_counted() -> None:
 
 async def test_a_packet_that_comes_twice_is_taken_once() -> None:
     async with pair() as (caller, called):
-        protocol, seen = called.sockets[0], []
+        protocol = called.sockets[0]
         taken = protocol.datagram_received
-        protocol.datagram_received = lambda data, addr: (seen.append(data), taken(data, addr))
+        seen: list[bytes] = []
+
+        def received(data: bytes, addr: tuple[str, int]) -> None:
+            seen.append(data)
+            taken(data, addr)
+
+        protocol.datagram_received = received
         say(caller.port, Stream(caller.port.ssrc))
         await until(lambda: called.rtp)
         taken(next(one for one in seen if one[0] == 128), ("192.0.2.9", 9))

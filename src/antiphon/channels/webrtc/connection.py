@@ -11,6 +11,7 @@ from aiortc import RTCDataChannel, RTCRtpSender, RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 
 from antiphon.channels.client_events import Playout
+from antiphon.channels.pacer import MOST_AT_ONCE, STEP_S
 from antiphon.channels.rtp.receive import LineStats
 from antiphon.channels.rtp.reports import Reports
 from antiphon.channels.voice.call import VoiceCall
@@ -45,7 +46,7 @@ class WebRtcConnection:
     Args:
         call: whose connection it is.
         let_go: closes a connection that is not needed any more: the one that this one replaces,
-            or itself when it does not come about.
+            or itself when it does not come about or breaks.
         rules: which sockets it may open.
     """
 
@@ -65,7 +66,9 @@ class WebRtcConnection:
         self._ear: Ear | None = None
         self._mouth: Mouth | None = None
         self._reports = Reports(LineStats())
-        self._report_s = self._ask_s = 0.0
+        self._report_s = self._ask_s = self._began_s = 0.0
+        self._frames = 0
+        """That were played since `_began_s`."""
         self._giving_up: asyncio.TimerHandle | None = None
         self._closed = False
         self._pc.on("connectionstatechange", self._on_state)
@@ -99,7 +102,7 @@ class WebRtcConnection:
     async def answer(self) -> str:
         """The SDP answer; from here on the connection is being made."""
         self._call.expect(self)
-        self._giving_up = self._loop.call_later(CONNECT_TIMEOUT_S, self._give_up)
+        self._giving_up = self._loop.call_later(CONNECT_TIMEOUT_S, self._lose)
         await self._pc.setLocalDescription(await self._pc.createAnswer())
         self._port.open_taps()
         sdp: str = self._pc.localDescription.sdp
@@ -120,12 +123,20 @@ class WebRtcConnection:
     # ---- what the call asks (Connection) -------------------------------------------------------
 
     def play(self, pcm: bytes | None) -> None:
-        if self._mouth is not None:
-            self._port.send_rtp(self._mouth.frame(pcm))
+        if self._mouth is not None and self._ear is not None:
+            self._frames += 1
+            if self._port.send_rtp(self._mouth.frame(pcm)):
+                self._ear.stats.sent += 1
 
     def poll(self, now_s: float) -> None:
-        if self._ear is None or self._closed:
+        if self._ear is None or self._mouth is None or self._closed:
             return
+        # Frames that the pacer leaves out after a halt have their time too.
+        self._began_s = self._began_s or now_s
+        left_out = int((now_s - self._began_s) / STEP_S) - self._frames - MOST_AT_ONCE
+        if left_out > 0:
+            self._mouth.skip(left_out)
+            self._frames += left_out
         if self._port.answered():
             self._heard_s = now_s
         silent_s = now_s - self._heard_s
@@ -221,15 +232,17 @@ class WebRtcConnection:
         if state == "connected":
             self._stop_waiting()
             self._heard_s = self._loop.time()
+            self._report_s = self._heard_s + REPORT_EVERY_S / 2
             before = self._call.connected(self)
             if before is not None:
                 self._let_go(before)
         elif state in ("failed", "closed"):
-            self._call.lost(self)
+            self._lose()
 
-    def _give_up(self) -> None:
+    def _lose(self) -> None:
         self._call.lost(self)
-        self._let_go(self)
+        if not self._closed:
+            self._let_go(self)
 
     def _stop_waiting(self) -> None:
         if self._giving_up is not None:
@@ -241,7 +254,7 @@ class WebRtcConnection:
             return
         self._data = data
         data.on("message", lambda raw: self._call.on_message(self, raw))
-        data.on("close", lambda: self._call.lost(self))
+        data.on("close", self._lose)
         for text in self._unsent:
             self.send(text)
         self._unsent.clear()
