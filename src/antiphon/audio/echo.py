@@ -121,7 +121,9 @@ class EchoGuard:
             return False
         self.level_db = self._levels[(self._heard - 1) % _RING] = rms_dbfs(pcm)
         self._microphone.add(self._heard - 1, pcm)
-        every = _EVERY if self._estimate is None else _EVERY_KNOWN
+        # A line without an echo seldom gets one; where there may be one, it is looked at closely.
+        doubtful = self._estimate is None and (self._unknown or self._likely.count)
+        every = _EVERY if doubtful else _EVERY_KNOWN
         if (self._heard - self._since) % every == 0:
             self._look()
         if self._estimate is None:

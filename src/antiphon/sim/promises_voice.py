@@ -294,13 +294,14 @@ class ProtectedIsHeard(Promise):
     on hold, a machine at its end and the death of the process excuse it, and nothing else."""
 
     name = "8 protected speech is heard to its end"
-    __slots__ = ("_all", "_texts", "live")
+    __slots__ = ("_all", "_spoken", "_texts", "live")
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._all = world.setup.policy.interruption.speech == "protected"
         self.live = 0  # the response that is protected
         self._texts: list[str] = []  # given to the voice
+        self._spoken = 0  # the response that they are of
 
     def watches(self) -> dict[type, Callable[[Any], None]]:
         setup = self.world.setup
@@ -325,6 +326,7 @@ class ProtectedIsHeard(Promise):
     def _on_segment(self, command: c.SynthesizeText) -> None:
         if command.segment_id == 0:
             self._texts.clear()
+            self._spoken = command.response_id
         self._texts.append(command.text)
 
     def _on_touch(self, command: Any) -> None:
@@ -340,13 +342,14 @@ class ProtectedIsHeard(Promise):
         if command.status == "in_progress":
             if self._all or command.response_id == 1:
                 self.live = command.response_id
-                self._texts.clear()
             return
         live, self.live = self.live, 0
         if command.reason in ("hold", MACHINE):
             return  # nobody hears it
         if live != command.response_id or self.world.tts.doubted or self.world.player.dead:
             return
+        if live != self._spoken:
+            self._texts.clear()  # it had nothing to say
         if command.status != "completed" or command.heard != " ".join(self._texts):
             self.fail(f"of protected speech {self._texts} only {command.heard!r} was heard")
 
