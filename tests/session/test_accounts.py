@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -81,6 +83,35 @@ async def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
     await one.exchange()
     assert one.spent(CAFE) == again.spent(CAFE) == 5
     assert one.refusal("cafe")
+
+
+def spend_alone(path: Path, times: int) -> None:
+    """What a worker of a server does with its money."""
+
+    async def spend() -> None:
+        one = accounts(path, day=Calendar())
+        await one.start()
+        for _ in range(times):
+            one.add(CAFE, Decimal("0.05"))
+            await one.exchange()
+
+    asyncio.run(spend())
+
+
+async def test_processes_that_spend_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "spending.db"
+    here = accounts(path, day=Calendar())
+    await here.start()
+    context, loop = multiprocessing.get_context("spawn"), asyncio.get_running_loop()
+    with ProcessPoolExecutor(2, context) as pool:
+        spending = [loop.run_in_executor(pool, spend_alone, path, 40) for _ in range(2)]
+        for _ in range(20):
+            here.add(CAFE, Decimal("0.05"))
+            await here.exchange()
+        await asyncio.gather(*spending)
+    await here.exchange()
+    assert here.spent(CAFE) == here.spent("server") == 5
+    assert here.refusal("cafe")
 
 
 async def test_a_ledger_that_fails_is_tried_again(

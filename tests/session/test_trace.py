@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,29 @@ def test_only_the_newest_traces_are_kept(tmp_path: Path) -> None:
         "call_4.jsonl",
         "notes.txt",
     ]
+
+
+def fill(folder: Path, process: int) -> None:
+    """The calls of one of several processes."""
+    traces = TraceFolder(folder, keep=3)
+    for number in range(60):
+        traces.open(f"w{process}_call_{number:02x}", Setup()).close()
+
+
+def test_several_processes_share_a_folder(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as pool:
+        for one in [pool.submit(fill, tmp_path, process) for process in range(3)]:
+            one.result()
+    assert 1 <= len(list(tmp_path.iterdir())) <= 5
+
+
+def test_a_trace_that_vanishes_meanwhile_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = TraceFolder(tmp_path, keep=1)
+    folder.open("call_1", Setup()).close()
+    glob = Path.glob
+    gone = tmp_path / "gone.jsonl"
+    monkeypatch.setattr(Path, "glob", lambda path, pattern: [*glob(path, pattern), gone])
+    folder.open("call_2", Setup()).close()
+    assert len(list(tmp_path.iterdir())) == 1

@@ -318,6 +318,9 @@ class RecordingFolder:
                     if path.stat().st_mtime < now_s - keep_s:
                         path.unlink()
                         removed += 1
+                except FileNotFoundError:
+                    # Another process of the server was faster.
+                    continue
                 except OSError:
                     log.warning("a recording cannot be removed")
         return removed

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -46,7 +47,7 @@ class TraceWriter:
 
 
 class TraceFolder:
-    """Where the traces of a process are kept; the oldest are removed past `keep`."""
+    """Where the traces of a server are kept; the oldest are removed past `keep`."""
 
     def __init__(self, folder: Path, keep: int = 500) -> None:
         self._folder, self._keep = folder, keep
@@ -58,7 +59,11 @@ class TraceFolder:
         return writer
 
     def _prune(self) -> None:
-        traces = sorted(self._folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
-        for path in traces[: max(0, len(traces) - self._keep)]:
+        traces = []
+        for path in self._folder.glob("*.jsonl"):
+            # Several processes share the folder, and another one may be removing the same.
+            with contextlib.suppress(FileNotFoundError):
+                traces.append((path.stat().st_mtime, path))
+        for _, path in sorted(traces)[: max(0, len(traces) - self._keep)]:
             path.unlink(missing_ok=True)
             path.with_suffix(".cost.json").unlink(missing_ok=True)
