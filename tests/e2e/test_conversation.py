@@ -191,3 +191,21 @@ async def test_a_page_closed_in_mid_sentence_leaves_nothing(data: Path) -> None:
         async with asyncio.timeout(2):
             while supervisor.active_calls:  # noqa: ASYNC110 - it has no event for it
                 await asyncio.sleep(0.02)
+
+
+async def test_a_page_loaded_again_in_mid_sentence_hears_the_rest(data: Path) -> None:
+    wav = microphone(data / "microphone.wav")
+    async with calling(wav, data) as (page, supervisor):
+        await page.wait_for_selector(".agent-line .words >> text=Hi, welcome")
+        await page.reload()
+        await page.wait_for_selector("[data-phase=call]", timeout=10_000)
+        await page.wait_for_selector(".agent-line .words >> text=you?", timeout=15_000)
+        await page.wait_for_selector("[data-agent=listening]")
+        said = await page.locator(".agent-line .words").all_text_contents()
+        assert supervisor.active_calls == 1
+    greeting = load_agent(CAFE).config.greeting
+    assert greeting is not None
+    assert len(said) == 2
+    first, rest = (part.split() for part in said)
+    # Nothing is lost, and no word but one is said twice.
+    assert greeting.split() in (first + rest, first[:-1] + rest)

@@ -60,7 +60,9 @@ export function refusal(status, body) {
     return new Problem("No line is free just now.", said || "The server takes no more calls at present. Try again in a moment.", status);
   }
   if (status === 410) return new Problem("The call is over.", "The server has ended it. Press Talk to call again.", status);
-  if (status === 403 && kind === "session_error") return new Problem("This call belongs to somebody else.", "Press Talk to begin one of your own.", status);
+  if (status === 403 && kind === "session_error") {
+    return new Problem("The call cannot go on.", "The server does not know it any more. Press Talk to begin a new one.", status);
+  }
   if (status === 403) return new Problem("The server refused this page.", said, status);
   return new Problem("The call could not be made.", said || `The server answered ${status}. Try again in a moment.`, status);
 }

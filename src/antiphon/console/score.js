@@ -100,11 +100,17 @@ export class Score {
     this.agent = display(session.agent.name);
     for (const [id, line] of this.items) if (line.classList.contains("partial")) this.remove(id);
     this.silent = true;
+    let last = null;
     for (const item of items) {
       if (item.type === "response.output_audio_transcript.delta") this.soFar(item);
       else this.handle(item);
+      const line = this.items.get(item.item_id ?? item.response_id ?? item.response?.id);
+      // What came before this did stands above what it tells of.
+      if (line && last?.compareDocumentPosition(line) & Node.DOCUMENT_POSITION_PRECEDING) last.after(line);
+      last = line ?? last;
     }
     this.silent = false;
+    this.follow();
   }
 
   /** All that was heard of an answer that is not over. */
@@ -151,6 +157,8 @@ export class Score {
     const line = this.items.get(id);
     if (!line || status === "completed") return;
     if (!line.querySelector(".words").textContent) return this.remove(id);
+    // What was not heard is said when the caller is back.
+    if (details?.reason === "hold") return line.classList.add("goes-on");
     line.classList.add("cut");
     this.note(line, status === "failed" ? `broken off: ${details?.reason ?? "an error"}` : "interrupted");
   }

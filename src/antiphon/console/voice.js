@@ -38,6 +38,7 @@ export class VoiceLine extends Line {
   ticket = null;
   socketOnly = !RtcWay.possible;
   nervousUntil = 0;
+  network = navigator.connection?.type;
   toldPlayoutAt = 0;
 
   constructor(hooks, iceServers) {
@@ -248,7 +249,12 @@ export class VoiceLine extends Line {
     return [[window, "online"], ...(navigator.connection?.addEventListener ? [[navigator.connection, "change"]] : [])];
   }
 
-  onNetwork = () => {
+  onNetwork = (event) => {
+    // A browser also tells of each new guess at how fast the network is.
+    const { type } = navigator.connection ?? {};
+    const same = type === this.network && event.type === "change";
+    this.network = type;
+    if (same) return;
     this.nervousUntil = performance.now() + NERVOUS_MS;
     this.socketOnly = !RtcWay.possible;
     if (this.state !== "searching") return;
