@@ -28,6 +28,7 @@ class Booth:
         voices: Sequence[Tts] = (),
         speech: SpeechConfig | None = None,
         on_played: Callable[[bytes | None], None] | None = None,
+        tells_heard: bool = False,
         **script: Any,
     ) -> None:
         options = ScriptedTtsOptions.model_validate(script)
@@ -42,7 +43,7 @@ class Booth:
             self.events.append,
             self._spawn,
             speech=speech or SpeechConfig(),
-            far_end=FarEnd(on_played),
+            far_end=FarEnd(on_played, tells_heard),
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -275,3 +276,37 @@ def test_a_flush_of_text_is_confirmed_and_nothing_follows() -> None:
     speaker.flush(1)
     speaker.end(1)
     assert events == [e.PlaybackFlushed(5, 1, 0)]
+
+
+async def test_what_is_on_its_way_to_a_browser_will_be_heard() -> None:
+    booth = Booth(tells_heard=True)
+    await booth.say("one two three four")
+    booth.speaker.play(1)
+    await booth.play(20)
+    booth.speaker.heard(15)
+    assert booth.of(e.PlaybackProgressed)[-1] == e.PlaybackProgressed(400, 1, 300)
+    booth.speaker.flush(1)
+    assert booth.of(e.PlaybackFlushed) == [e.PlaybackFlushed(400, 1, 400)]
+    fading = await booth.play(2)
+    assert [frame is not None for frame in fading] == [True, False]
+
+
+async def test_what_is_on_its_way_when_the_line_is_lost_was_not_heard() -> None:
+    booth = Booth(tells_heard=True)
+    await booth.say("one two three four")
+    booth.speaker.play(1)
+    await booth.play(20)
+    booth.speaker.heard(7)
+    booth.speaker.away = True
+    booth.speaker.flush(1)
+    assert booth.of(e.PlaybackFlushed) == [e.PlaybackFlushed(400, 1, 140)]
+
+
+async def test_an_answer_is_over_when_its_last_frame_was_heard() -> None:
+    booth = Booth(tells_heard=True)
+    await booth.say("one")
+    booth.speaker.play(1)
+    await booth.play(20)
+    assert not booth.of(e.PlaybackEnded)
+    booth.speaker.heard(15)
+    assert booth.of(e.PlaybackEnded) == [e.PlaybackEnded(400, 1, 300)]

@@ -91,12 +91,8 @@ class Session:
         self._stt: SttStream | None = None
         self._stt_problem = ""
         self._listener: Listener | None = None
-        self._predictor = Predictor(
-            providers.detector if call.has_audio else None,
-            clock.now_ms,
-            self._post,
-            self._spawn,
-        )
+        detector = providers.detector if call.has_audio else None
+        self._predictor = Predictor(detector, clock.now_ms, self._post, self._spawn)
         self._health = HealthWatch(providers, clock.now_ms, self._post)
         self._voice = self._make_voice()
         self._perform = self._table()
@@ -150,12 +146,8 @@ class Session:
                 self.on_key(key)
             return
         if len(text) > MAX_TEXT_CHARS:
-            self._screen.tell(
-                notices.error(
-                    "invalid_request_error",
-                    f"Only the first {MAX_TEXT_CHARS} characters were read.",
-                )
-            )
+            sentence = f"Only the first {MAX_TEXT_CHARS} characters were read."
+            self._screen.tell(notices.error("invalid_request_error", sentence))
         self._begin()
         self._post(e.TextReceived(self._clock.now_ms(), text[:MAX_TEXT_CHARS]))
 
