@@ -25,6 +25,7 @@ from antiphon.server.guard import most_bytes, refuse
 from antiphon.server.peers import ASK_S, Absent, Peers
 from antiphon.server.route import (
     is_about_a_session,
+    may_begin_a_call,
     prefix_of,
     read_json,
     worker_of_body,
@@ -116,24 +117,37 @@ class Together:
     # ---- for one of them -----------------------------------------------------------------------
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, me = scope["path"], self._peers.me
+        path = scope["path"]
         worker = worker_of_target(_target(scope).decode("latin-1"))
         taken = Taken(receive)
         body: object = None
         if worker is None and scope["method"] != "GET" and path.startswith(VOICE):
             body = read_json(await taken.whole(most_bytes(path)) or b"")
             worker = worker_of_body(body)
-        if worker is not None and worker != me and worker < self._peers.count:
+        if worker is not None and worker in self._peers.others:
             await self._pass_on(worker, scope, taken, send, is_last=True)
             return
         if worker is None and path in self._paths.new_calls and not is_about_a_session(body):
-            host, now_s = self._host, asyncio.get_running_loop().time()
-            other = self._board.better(me, now_s, calls=host.active_calls, room=host.has_room)
-            if other is not None:
-                self._board.sent(other, now_s)
-                if await self._pass_on(other, scope, taken, send, is_last=False):
-                    return
+            other = self._better()
+            if other is not None and await self._pass_on(other, scope, taken, send, is_last=False):
+                return
         await self._app(scope, taken.again, send)
+
+    def whose(self, target: str) -> int | None:
+        """The other worker that a WebSocket for this target belongs to; None: it is this one's."""
+        worker = worker_of_target(target)
+        if worker is None:
+            return self._better() if may_begin_a_call(target) else None
+        return worker if worker in self._peers.others else None
+
+    def _better(self) -> int | None:
+        """Who had better take a new call."""
+        host, now_s = self._host, asyncio.get_running_loop().time()
+        me, calls = self._peers.me, host.active_calls
+        other = self._board.better(me, now_s, calls=calls, room=host.has_room)
+        if other is not None:
+            self._board.sent(other, now_s)
+        return other
 
     async def _pass_on(
         self, worker: int, scope: Scope, taken: Taken, send: Send, *, is_last: bool

@@ -50,6 +50,10 @@ class Peers:
         """A worker's socket."""
         return self._folder / f"w{worker}.sock"
 
+    def door(self, worker: int) -> Path:
+        """A worker's socket for connections that were handed to another one."""
+        return self._folder / f"w{worker}.door"
+
     @asynccontextmanager
     async def ask(
         self, worker: int, method: str, target: bytes, headers: Headers, body: bytes = b""

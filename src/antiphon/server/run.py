@@ -154,14 +154,14 @@ async def _first(task: asyncio.Task[None], event: asyncio.Event) -> None:
     waiting.cancel()
 
 
-def http_config(app: object) -> uvicorn.Config:
+def http_config(app: object, ws: type[DirectProtocol] = DirectProtocol) -> uvicorn.Config:
     """How uvicorn serves the application."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         log_level="warning",
         access_log=False,
         server_header=False,
-        ws=DirectProtocol,
+        ws=ws,
         ws_per_message_deflate=False,
         ws_max_size=64 * 1024,
         ws_ping_interval=10.0,

@@ -20,6 +20,7 @@ import uvicorn
 
 from antiphon.server.board import Board, Report
 from antiphon.server.forward import Paths, Rooted, Together
+from antiphon.server.handover import Receiver, hand_over, handing_over
 from antiphon.server.peers import Peers
 from antiphon.server.process import Stop, stop_signals
 from antiphon.server.run import ManagedHost, ManagedServer, Parts, http_config, serve_until
@@ -142,15 +143,16 @@ class WorkerServer(ManagedServer):
     Args:
         config: for what comes through the door.
         inside: for what other workers pass on.
-        path: the socket for that.
+        peers: these, and where their sockets are.
     """
 
     def __init__(
-        self, config: uvicorn.Config, inside: uvicorn.Config, door: socket.socket, path: Path
+        self, config: uvicorn.Config, inside: uvicorn.Config, door: socket.socket, peers: Peers
     ) -> None:
         super().__init__(config)
-        self._inside, self._path = inside, path
+        self._inside, self._path = inside, peers.path(peers.me)
         self._door = Door(door, self._take)
+        self._receiver = Receiver(peers.door(peers.me), self._take_over)
         self._opening: set[asyncio.Task[None]] = set()
         self.on_leave: Callable[[], None] = lambda: None
 
@@ -161,12 +163,14 @@ class WorkerServer(ManagedServer):
         loop = asyncio.get_running_loop()
         unix = await loop.create_unix_server(self._factory(self._inside), str(self._path))
         self.servers.append(unix)
+        self._receiver.open()
         self._door.open()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take what is on its way, and close."""
         self.on_leave()
         await self._door.aclose()
+        self._receiver.close()
         await super().shutdown()
 
     def _factory(self, config: uvicorn.Config) -> Factory:
@@ -180,17 +184,36 @@ class WorkerServer(ManagedServer):
         return create
 
     def _take(self, connection: socket.socket) -> None:
-        task = asyncio.create_task(self._serve_one(connection))
+        self._begin(connection, self._factory(self.config))
+
+    def _take_over(self, connection: socket.socket, head: bytes) -> None:
+        create = self._factory(self._inside)
+
+        def begun() -> asyncio.Protocol:
+            protocol = create()
+            made = protocol.connection_made
+
+            def connection_made(transport: asyncio.BaseTransport) -> None:
+                made(transport)
+                protocol.data_received(head)
+
+            protocol.connection_made = connection_made  # type: ignore[method-assign]
+            return protocol
+
+        self._begin(connection, begun)
+
+    def _begin(self, connection: socket.socket, create: Factory) -> None:
+        task = asyncio.create_task(_serve_one(connection, create))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
-    async def _serve_one(self, connection: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.connect_accepted_socket(self._factory(self.config), connection)
-        except OSError:
-            # Whoever connected has gone meanwhile.
-            connection.close()
+
+async def _serve_one(connection: socket.socket, create: Factory) -> None:
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(create, connection)
+    except OSError:
+        # Whoever connected has gone meanwhile.
+        connection.close()
 
 
 async def run_worker(
@@ -212,8 +235,8 @@ async def run_worker(
     inside = Rooted(parts.app(settings))
     together = Together(inside, parts.host, board, peers, Paths.of(companies))
     door = socket.socket(fileno=slot.door_fd)
-    path = peers.path(slot.number)
-    server = WorkerServer(http_config(together), http_config(inside), door, path)
+    ws = handing_over(together.whose, lambda worker, *rest: hand_over(peers.door(worker), *rest))
+    server = WorkerServer(http_config(together, ws), http_config(inside), door, peers)
     server.on_leave = link.leave
     unwatch = parts.metrics.on_lag(link.tick)
     # A copy: whoever started this process may have to say why it has failed.
