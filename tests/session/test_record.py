@@ -97,6 +97,7 @@ def test_a_whole_call(kept: Kept) -> None:
             }
         ],
         "digits": [{"at_ms": 9000, "name": "account_number", "outcome": "complete"}],
+        "line": None,
         "left_out": 0,
     }
     assert stat.S_IMODE(kept.record.path.stat().st_mode) == 0o600

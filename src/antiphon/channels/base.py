@@ -154,6 +154,16 @@ class DistantCall(Call, Protocol):
 
 
 @runtime_checkable
+class MeasuredCall(Call, Protocol):
+    """A call whose line knows what was lost on the way."""
+
+    def line_facts(self) -> dict[str, Any]:
+        """What came, what was lost, recovered and concealed, for the call's record; may be asked
+        for at any time, and at last when the connection is closed."""
+        ...
+
+
+@runtime_checkable
 class Telephone(DistantCall, Protocol):
     """A call over a telephone line, which can do more than others."""
 

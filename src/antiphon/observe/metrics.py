@@ -64,6 +64,7 @@ class Metrics:
             registry=registry,
         )
         self._add_money(registry)
+        self._add_lines(registry)
         self._add_telephone(registry)
         self._provider_errors = Counter(
             "antiphon_provider_errors",
@@ -95,6 +96,19 @@ class Metrics:
             registry=registry,
         )
 
+    def _add_lines(self, registry: CollectorRegistry) -> None:
+        self._sound = Counter(
+            "antiphon_lost_sound_seconds",
+            "Sound of callers that was lost on the way: recovered from a copy, or concealed.",
+            ["how"],
+            registry=registry,
+        )
+        self._outages = Counter(
+            "antiphon_line_outages",
+            "How often a caller was out of reach, and came back or not.",
+            registry=registry,
+        )
+
     def _add_telephone(self, registry: CollectorRegistry) -> None:
         self._forged = Counter(
             "antiphon_phone_requests_refused",
@@ -104,7 +118,7 @@ class Metrics:
         )
         self._frame = Histogram(
             "antiphon_frame_late_seconds",
-            "How late 20 ms of audio went out to a telephone line.",
+            "How late 20 ms of audio went out to a caller.",
             buckets=_FRAME_S,
             registry=registry,
         )
@@ -123,6 +137,12 @@ class Metrics:
 
     def frame_late(self, late_s: float) -> None:
         self._frame.observe(late_s)
+
+    def line_closed(self, recovered_ms: int, concealed_ms: int, outages: int) -> None:
+        """A call that counts it is over."""
+        self._sound.labels("recovered").inc(recovered_ms / 1000)
+        self._sound.labels("concealed").inc(concealed_ms / 1000)
+        self._outages.inc(outages)
 
     def dialed(self, outcome: str) -> None:
         """`outcome` is a line's status, or `refused_` and the name of the rule."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from antiphon.agent.config import AgentConfig
-from antiphon.channels.base import Call, CallFacts, Telephone
+from antiphon.channels.base import Call, CallFacts, MeasuredCall, Telephone
 from antiphon.engine.commands import Command
 from antiphon.engine.events import Event
 from antiphon.session.record import CallRecord, Subject
@@ -70,7 +70,8 @@ class Archive:
         wanted = self._agent.recording.enabled and call.has_audio
         recorder = self._recordings.recorder(call_id, now_ms) if wanted else None
         facts = call.facts if isinstance(call, Telephone) else CallFacts()
-        subject = Subject(call_id, self._agent.name, call.channel, datetime.now(UTC), facts)
+        line = call.line_facts if isinstance(call, MeasuredCall) else None
+        subject = Subject(call_id, self._agent.name, call.channel, datetime.now(UTC), facts, line)
         path = self._recordings.folder / f"{call_id}.call.json"
         return recorder, CallRecord(path, subject, self._recordings.writer, recorder)
 

@@ -15,7 +15,14 @@ from typing import Any, Protocol
 from antiphon.agent.load import LoadedAgent
 from antiphon.agent.telephone import keys_of, line_tools, resolve_transfer
 from antiphon.agent.tool import Tool, run_tool
-from antiphon.channels.base import Call, DistantCall, Telephone, TransferResult, TransferTarget
+from antiphon.channels.base import (
+    Call,
+    DistantCall,
+    MeasuredCall,
+    Telephone,
+    TransferResult,
+    TransferTarget,
+)
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.observe.metrics import Metrics
@@ -64,7 +71,7 @@ class SessionLine:
         self._phone = call if isinstance(call, Telephone) else None
         self.tells_heard = isinstance(call, DistantCall) and call.tells_heard
         """Whether the far end buffers what it is sent, and what was heard of it is told."""
-        self._metrics = metrics
+        self._call, self._metrics = call, metrics
         self._vault = Vault()
         self._collecting = False
         self.tools = line_tools(agent.config, self._phone is not None)
@@ -165,6 +172,11 @@ class SessionLine:
     def close(self) -> None:
         """The call is over."""
         self._vault.forget()
+        if isinstance(self._call, MeasuredCall):
+            facts = self._call.line_facts()
+            caller = facts["caller"]
+            made = caller["recovered_ms"], caller["concealed_ms"]
+            self._metrics.line_closed(*made, facts["outages"])
 
 
 def _error(message: str) -> str:

@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import os
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -39,6 +40,8 @@ class Subject:
     channel: str
     started: datetime
     facts: CallFacts = field(default_factory=CallFacts)
+    line: Callable[[], dict[str, Any]] | None = None
+    """Tells what was lost on the way; None where nobody knows."""
     keep_numbers: bool = False
 
 
@@ -156,6 +159,8 @@ class CallRecord:
             "ended_reason": reason,
             "recording": self._recording(),
         }
+        if self._subject.line is not None:
+            self._value["line"] = self._subject.line()
         self._save()
 
     # ---- to the disk -----------------------------------------------------------------------
@@ -201,6 +206,7 @@ def _opening(subject: Subject) -> dict[str, Any]:
         "transfers": [],
         "digits": [],
         "left_out": 0,
+        "line": None,
     }
 
 

@@ -11,6 +11,7 @@ from tests.support.fake_host import FakeSession
 
 from antiphon.channels.client_events import Playout
 from antiphon.channels.pacer import Pacer
+from antiphon.channels.rtp.receive import LineStats
 from antiphon.channels.voice import call as voice_call
 from antiphon.channels.voice.call import AWAY_AFTER_S, VoiceCall
 from antiphon.types import FRAME_BYTES
@@ -26,6 +27,7 @@ class FakeConnection:
         self.delay_ms = 95
         self.silent_s = 0.0
         self.closed = 0
+        self.stats = LineStats()
 
     def play(self, pcm: bytes | None) -> None:
         self.played.append(pcm)
@@ -203,3 +205,25 @@ async def test_garbage_is_answered_and_a_flood_of_it_ends_the_call(stage: Stage)
     for _ in range(600):
         stage.call.on_message(stage.first, b"\xff")
     assert stage.call.ended
+
+
+async def test_what_was_lost_is_summed_over_the_connections(stage: Stage) -> None:
+    stage.call.connected(stage.first)
+    stage.first.stats = LineStats(packets=90, lost=10, concealed_ms=40, round_trip_ms=30.0)
+    stage.call.lost(stage.first)
+    stage.now_s += 2.0
+    second = FakeConnection()
+    stage.call.connected(second)
+    second.stats = LineStats(packets=50, recovered_ms=20, sent=7, their_lost=1)
+    facts = stage.call.line_facts()
+    assert facts == stage.call.line_facts()
+    assert (facts["connections"], facts["outages"], facts["outage_ms"]) == (2, 1, 2000)
+    assert facts["caller"] == {
+        "packets": 140,
+        "lost": 10,
+        "recovered_ms": 20,
+        "concealed_ms": 40,
+        "jitter_ms": 0.0,
+    }
+    assert facts["agent"] == {"packets": 7, "lost": 1}
+    assert facts["round_trip_ms"] == 30.0

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from antiphon.channels.base import Call, CallIO
 from antiphon.channels.client_events import Playout
+from antiphon.channels.rtp.receive import LineStats
 
 OUTPUT_RATE_HZ = 24_000
 """What a session delivers. Opus takes this rate as it is, voices have no more, and half of 48 kHz
@@ -51,6 +52,11 @@ class Connection(Protocol):
     @property
     def delay_ms(self) -> int:
         """From `play` to the caller's ear: network, the far jitter buffer, its sound device."""
+        ...
+
+    @property
+    def stats(self) -> LineStats:
+        """What came and was sent so far; nothing where no packet can be lost."""
         ...
 
     def alive_s(self, now_s: float) -> float:

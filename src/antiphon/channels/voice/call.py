@@ -28,6 +28,7 @@ from antiphon.channels.client_events import (
 )
 from antiphon.channels.pacer import Pacer
 from antiphon.channels.voice.base import OUTPUT_RATE_HZ, Connection
+from antiphon.channels.voice.tally import LineTally
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,8 @@ class VoiceCall:
         """The session; None before it is there."""
         self._connection: Connection | None = None
         self._expected: set[Connection] = set()
+        self._tally = LineTally()
+        self._left_s = 0.0
         self._pacer = Pacer(self._tick, late)
         self._reader = ClientEventReader()
         self._unsent: deque[str] = deque(maxlen=MOST_UNSENT)
@@ -106,6 +109,10 @@ class VoiceCall:
             self._unsent.append(text)
         else:
             self._connection.send(text)
+
+    def line_facts(self) -> dict[str, Any]:
+        tally = self._tally
+        return (tally if self._connection is None else tally.add(self._connection.stats)).facts()
 
     async def close(self, reason: str) -> None:
         if not self.ended and not self.away:
@@ -161,7 +168,7 @@ class VoiceCall:
         except TimeoutError:
             log.info("the last events may not have left", extra={"call_id": self.call_id})
         finally:
-            self._connection = None
+            self._let_go()
             self._released.set()
 
     # ---- what connections tell -----------------------------------------------------------------
@@ -180,6 +187,8 @@ class VoiceCall:
         self._expected.discard(connection)
         first, self._met = not self._met, True
         self._leave()
+        self._let_go()
+        self._tally.connections += 1
         self._connection = connection
         for text in self._unsent:
             connection.send(text)
@@ -198,8 +207,8 @@ class VoiceCall:
         """The connection does not work any more; the caller may come by another one."""
         self._expected.discard(connection)
         if connection is self._connection and not self.ended:
-            self._connection = None
             self._leave()
+            self._let_go()
 
     def leaving(self) -> Connection | None:
         """The page goes away; it may be loaded again. Returns the connection, to be closed."""
@@ -276,6 +285,8 @@ class VoiceCall:
         if self.away or self.ended:
             return
         self.away = True
+        self._left_s = self._loop.time()
+        self._tally.outages += 1
         self._on_the_way.clear()
         self._patience.cancel()
         self._patience = self._loop.call_later(self._resume_s, self.end, "connection lost")
@@ -286,6 +297,13 @@ class VoiceCall:
         if not self.away or self.ended:
             return
         self.away = False
+        self._tally.outage_ms += round((self._loop.time() - self._left_s) * 1000)
         self._patience.cancel()
         if self.io is not None:
             self.io.on_hold(False)
+
+    def _let_go(self) -> None:
+        """Of the connection; what it has counted stays."""
+        if self._connection is not None:
+            self._tally = self._tally.add(self._connection.stats)
+            self._connection = None

@@ -9,6 +9,7 @@ from collections import deque
 
 from antiphon.channels.client_events import Playout, TokenBucket, error_event
 from antiphon.channels.phone.wire import NORMAL_CLOSURE, Message, Wire
+from antiphon.channels.rtp.receive import LineStats
 from antiphon.channels.voice.base import Connection
 from antiphon.channels.voice.call import VoiceCall
 from antiphon.channels.voice.calls import Ticket
@@ -115,6 +116,10 @@ class SocketConnection:
         self._wire.send(text)
         if is_flush(text):
             self._wire.send(CLEAR)
+
+    @property
+    def stats(self) -> LineStats:
+        return LineStats()
 
     def on_playout(self, playout: Playout) -> None:
         self._playout = playout
