@@ -38,9 +38,9 @@ class PortStats:
     taken: int = 0
     sent: int = 0
     broken: int = 0
-    """That were not encrypted by the peer, or came twice."""
+    """That were not encrypted by the peer, or came twice, or cannot be encrypted."""
     early: int = 0
-    """That came before the keys, or could not be sent."""
+    """That came before the keys."""
     dropped: int = 0
     """That nobody knows, or that were too many."""
 
@@ -106,17 +106,11 @@ class MediaPort:
 
     def send_rtp(self, datagram: bytes) -> bool:
         """Encrypt and send now. False: there is no way to the peer."""
-        if self._tx is None:
-            self.stats.early += 1
-            return False
-        return self._send(self._tx.protect(datagram))
+        return self._tx is not None and self._send(self._tx.protect, datagram)
 
     def send_rtcp(self, datagram: bytes) -> bool:
         """The same for RTCP."""
-        if self._tx is None:
-            self.stats.early += 1
-            return False
-        return self._send(self._tx.protect_rtcp(datagram))
+        return self._tx is not None and self._send(self._tx.protect_rtcp, datagram)
 
     def ask(self) -> None:
         """Ask the peer's ICE whether it is there (RFC 7675 section 5.1)."""
@@ -184,16 +178,20 @@ class MediaPort:
 
     # ---- out ---------------------------------------------------------------------------------
 
-    def _send(self, data: bytes) -> bool:
+    def _send(self, protect: Callable[[bytes], bytes], clear: bytes) -> bool:
         pair = self._nominated()
         if pair is None:
-            self.stats.early += 1
+            return False
+        try:
+            data = protect(clear)
+        except _BROKEN:
+            # Longer than libsrtp takes, or of a number that is long past.
+            self.stats.broken += 1
             return False
         if self._turn is not None and self._by_channel(data):
             return True
         transport = pair.protocol.transport
         if self._turn is None and transport.is_closing():
-            self.stats.early += 1
             return False
         self.stats.sent += 1
         transport.sendto(data, self._address)
