@@ -74,6 +74,16 @@ async def test_the_model_is_asked_with_the_audio_up_to_now(model_path: Path) -> 
     await turn.aclose()
 
 
+async def test_agents_of_a_process_share_a_model(model_path: Path) -> None:
+    one, other = make(model_path), make(model_path)
+    await one.start()
+    await other.start()
+    assert one._session is other._session
+    await one.aclose()
+    assert 0 <= await other.open().predict() <= 1
+    await other.aclose()
+
+
 async def test_predictions_do_not_hold_the_loop(
     model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

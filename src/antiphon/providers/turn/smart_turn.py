@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ _KEPT_BYTES = _SAMPLES * 2
 _MELS, _FRAMES = 80, 800
 # Whisper's: 25 ms every 10 ms.
 _WINDOW, _HOP = 400, 160
+# By path and threads: agents of one process share a model while one of them is there.
+_LOADED: WeakValueDictionary[tuple[str, int], Any] = WeakValueDictionary()
 
 
 class SmartTurnOptions(ProviderOptions):
@@ -143,6 +146,9 @@ def _predict(session: Any, pcm: bytes) -> float:
 
 def _load(options: SmartTurnOptions) -> Any:
     path = models.find(options.model, "*.onnx")
+    key = str(path), options.threads
+    if (loaded := _LOADED.get(key)) is not None:
+        return loaded
     try:
         session = threads.onnx_session(str(path), options.threads)
         taken = [one.name for one in session.get_inputs()]
@@ -153,6 +159,7 @@ def _load(options: SmartTurnOptions) -> Any:
         raise UserFacingError(
             f"turn_detector smart-turn: {path} is not a model of Smart Turn v3: {error}"
         ) from error
+    _LOADED[key] = session
     return session
 
 
