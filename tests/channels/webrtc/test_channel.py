@@ -71,7 +71,7 @@ async def test_a_call_hears_speaks_and_carries_events(
     spectrum = np.abs(np.fft.rfft(samples[-24_000:]))
     assert abs(float(np.argmax(spectrum)) * 2 - TONE_HZ) < 5
     await caller.close()
-    await wait_until_closed(session, 2)
+    await until_away(session, 2)
 
 
 async def test_typed_text_reaches_the_session(host: FakeHost, channel: WebRtcChannel) -> None:
