@@ -6,10 +6,11 @@ import asyncio
 import json
 from collections.abc import Callable
 
+import httpx
 import pytest
 from tests.support.fake_host import TONE_HZ, FakeHost
 from tests.support.live import serving
-from tests.support.rtc_client import typed
+from tests.support.rtc_client import RtcCaller, typed
 from tests.support.socket_caller import calling, cut, eventually, pitch_hz, tone
 
 from antiphon.audio import g711
@@ -247,3 +248,33 @@ async def test_pages_of_other_sites_get_no_call() -> None:
             async with calling(url, origin="https://evil.example"):
                 pass
     assert not host.sessions
+
+
+async def test_a_call_by_webrtc_goes_on_over_a_websocket_and_back() -> None:
+    host = FakeHost()
+    async with serving(host) as url, httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        rtc = RtcCaller()
+        offer = {"sdp": await rtc.offer(), "type": "offer"}
+        made = (await http.post("/api/voice/offer", json=offer)).json()
+        await rtc.take(made["sdp"])
+        await rtc.until("session.created")
+        session = host.sessions[0]
+        async with calling(url, f"?session={made['session_id']}&format=opus") as caller:
+            await caller.tell({"type": "antiphon.socket.resume", "token": made["token"]})
+            await caller.until("antiphon.session.resumed")
+            await eventually(lambda: len(caller.sound) > 3)
+            await rtc.close()
+            await caller.tell(typed("by socket"))
+            await eventually(lambda: session.texts == ["by socket"])
+
+            again = RtcCaller()
+            ticket = {"session_id": made["session_id"], "token": made["token"]}
+            back = {"sdp": await again.offer(), "type": "offer", "resume": ticket}
+            await again.take((await http.post("/api/voice/offer", json=back)).json()["sdp"])
+            assert (await caller.gone())[0] == 4001
+            await eventually(lambda: again.data.readyState == "open")
+            again.send(typed("by webrtc"))
+            await eventually(lambda: session.texts == ["by socket", "by webrtc"])
+        await again.close()
+    assert len(host.sessions) == 1
+    assert session.hung_up == ["server stopped"]

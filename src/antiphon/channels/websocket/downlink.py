@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 
 from antiphon.audio import g711
+from antiphon.audio.double import Doubler
 from antiphon.audio.resample import LiveResampler
 from antiphon.channels.rtp.opus import CLEAR, OpusEncoder
 from antiphon.channels.voice.base import OUTPUT_RATE_HZ
@@ -55,7 +56,8 @@ class _Resampler:
 
     def __init__(self, rate_hz: int) -> None:
         self._bytes = rate_hz * FRAME_MS // 1000 * 2
-        self._resampler = LiveResampler(OUTPUT_RATE_HZ, rate_hz)
+        double = rate_hz == 2 * OUTPUT_RATE_HZ
+        self._resampler = Doubler() if double else LiveResampler(OUTPUT_RATE_HZ, rate_hz)
         self._rest: bytes | None = None
 
     def push(self, pcm: bytes) -> bytes:
