@@ -8,6 +8,7 @@ module that knows their insides; tests/channels/webrtc/test_ice.py holds what it
 - ICE is done when it is done, not at the next of the 20 ms that pace its checks.
 - DTLS as the server: the caller's browser begins as soon as it can send, half a round trip before
   this end could.
+- A flight of the handshake that gets no answer goes out again after 100 ms; OpenSSL waits a second.
 - One certificate for a day of calls, instead of one for each.
 - Bounds on what a caller can make us keep.
 """
@@ -15,14 +16,11 @@ module that knows their insides; tests/channels/webrtc/test_ice.py holds what it
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import random
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-import ifaddr
 from aioice import Candidate, Connection, stun
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import ICE_COMPLETED, ICE_FAILED, CandidatePair, StunProtocol
@@ -33,18 +31,16 @@ from aiortc.rtcdtlstransport import RTCCertificate, SRTPProtectionProfile
 from OpenSSL import SSL
 
 from antiphon.channels.webrtc.config import Network, RtcConfig
+from antiphon.channels.webrtc.sockets import bind, local_addresses
 
 PACE_S = 0.02
 """Between two checks of ours (RFC 8445 section 14.2, Ta)."""
-MOST_ADDRESSES = 8
-"""A machine with many containers has an address for each of their bridges."""
-MOST_TRIES = 256
 MOST_PAIRS = 100
 MOST_UNREAD = 500
 COMPONENT = 1
 """RTP and RTCP share a socket."""
+AGAIN_AFTER_S = (0.1, 0.2, 0.4)
 CERTIFICATE_S = 86_400.0
-ADDRESSES_KEPT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +72,7 @@ class Peer(RTCPeerConnection):
     def _RTCPeerConnection__createDtlsTransport(self) -> RTCDtlsTransport:
         made = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
         transport = cast(RTCDtlsTransport, made)
+        transport.__class__ = _Dtls
         connection = transport.transport._connection
         connection.__class__ = IceConnection
         assert isinstance(connection, IceConnection)
@@ -109,6 +106,54 @@ class Peer(RTCPeerConnection):
             "(Whoever runs the server: connect it to a network, or allow one by `addresses` in "
             "rtc.yaml.)"
         )
+
+
+class _Dtls(RTCDtlsTransport):
+    """Never constructed either. A datagram that arrives twice is dropped there (RFC 6347 section
+    4.1.2.6)."""
+
+    async def _do_handshake(self) -> None:
+        send = self.transport._send
+        again = _Again(send)
+        self.transport._send = again.send
+        try:
+            await super()._do_handshake()
+        finally:
+            again.stop()
+            self.transport._send = send
+
+
+class _Again:
+    """Sends, and sends again until the next or the end."""
+
+    def __init__(self, sender: Callable[[bytes], Coroutine[Any, Any, None]]) -> None:
+        self.sender = sender
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def send(self, data: bytes) -> None:
+        self.stop()
+        self._wait(data, list(AGAIN_AFTER_S))
+        await self.sender(data)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wait(self, data: bytes, delays: list[float]) -> None:
+        if delays:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(delays[0], self._send, data, delays[1:])
+
+    def _send(self, data: bytes, delays: list[float]) -> None:
+        self._wait(data, delays)
+        sending = self.sender(data)
+        try:
+            # aioice's send is a coroutine that never waits.
+            sending.send(None)
+        except (StopIteration, ConnectionError):
+            pass
+        finally:
+            sending.close()
 
 
 class _Certificate(RTCCertificate):
@@ -151,7 +196,7 @@ class IceConnection(Connection):
         if self._local_candidates_start:
             return
         self._local_candidates_start = True
-        for address in local_addresses(self.rules.networks):
+        for address in local_addresses(self.rules.networks, _now_s()):
             self.found_addresses = True
             sock = bind(address, self.rules.ports)
             if sock is not None:
@@ -247,73 +292,5 @@ def requests_to(protocol: StunProtocol, addr: tuple[str, int]) -> Iterator[stun.
             yield private._Transaction__request
 
 
-def bind(address: str, ports: tuple[int, int] | None) -> socket.socket | None:
-    """A UDP socket on a free port, of a range or any; None when there is none."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-    except OSError:
-        return None
-    sock.setblocking(False)
-    for port in _ports(ports):
-        try:
-            sock.bind((address, port))
-        except OSError:
-            continue
-        return sock
-    sock.close()
-    return None
-
-
-def _ports(ports: tuple[int, int] | None) -> Iterable[int]:
-    if ports is None:
-        return (0,)
-    low, count = ports[0], ports[1] - ports[0] + 1
-    start = random.randrange(count)
-    return (low + (start + n) % count for n in range(min(count, MOST_TRIES)))
-
-
-class _Addresses:
-    """The addresses of this machine, looked up every few seconds at most."""
-
-    def __init__(self) -> None:
-        self._found: list[str] = []
-        self._until_s = 0.0
-
-    def get(self, now_s: float) -> list[str]:
-        if now_s >= self._until_s:
-            self._until_s = now_s + ADDRESSES_KEPT_S
-            self._found = list(_all_addresses())
-        return self._found
-
-
-_addresses = _Addresses()
-
-
-def local_addresses(networks: tuple[Network, ...]) -> list[str]:
-    """The addresses that calls may use; at most `MOST_ADDRESSES`, loopback only if a network names
-    it."""
-    found = []
-    for text in _addresses.get(_now_s()):
-        address = ipaddress.ip_address(text)
-        if networks:
-            wanted = any(address in network for network in networks)
-        else:
-            wanted = not address.is_loopback
-        if wanted:
-            found.append(text)
-    return found[:MOST_ADDRESSES]
-
-
 def _now_s() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _all_addresses() -> Iterator[str]:
-    for adapter in ifaddr.get_adapters():
-        for ip in adapter.ips:
-            if isinstance(ip.ip, str):
-                yield ip.ip
-            elif ip.ip[2] == 0:
-                # Others are of one link only, and cannot be used without its name.
-                yield ip.ip[0]
