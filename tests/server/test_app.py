@@ -12,6 +12,7 @@ import pytest
 from tests.support.fake_host import FakeHost
 from tests.support.rtc_client import RtcCaller
 
+from antiphon.errors import OverloadError
 from antiphon.observe.metrics import Metrics
 from antiphon.server.app import CONSOLE_DIR, create_app
 from antiphon.server.settings import ServerSettings
@@ -134,6 +135,19 @@ async def test_full_and_draining(
     assert (await client.get("/healthz")).status_code == 200
     assert (await client.post(OFFER, json={"sdp": "v=0", "type": "offer"})).status_code == 503
     assert b'antiphon_calls_refused_total{reason="capacity"} 2.0' in metrics.render()
+
+
+async def test_a_loop_that_is_late_is_a_reason_of_its_own(
+    client: httpx.AsyncClient, host: FakeHost, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(agent: str | None) -> str:
+        raise OverloadError("The server is busy; try again shortly.")
+
+    monkeypatch.setattr(host, "check", late)
+    answer = await client.post(OFFER, json={"sdp": "v=0", "type": "offer"})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (503, "capacity_error")
+    assert answer.headers["retry-after"]
+    assert b'antiphon_calls_refused_total{reason="lag"} 1.0' in metrics.render()
 
 
 async def test_metrics(client: httpx.AsyncClient) -> None:

@@ -79,6 +79,7 @@ def test_the_worker_of_an_address(target: str, worker: int | None) -> None:
         ("/console/main.js", False),
         ("/v1/calls", False),
         ("/api/agents", False),
+        ("/api/voice/ice-servers", False),
         ("/api/text?agent=Cafe", True),
         ("/api/voice/offer", True),
         ("/api/voice/socket?format=opus", True),

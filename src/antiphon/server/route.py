@@ -21,7 +21,8 @@ _SESSION = re.compile(r"w(\d{1,2})_call_[0-9a-f]{1,64}")
 _IN_PATH = re.compile(rf"/(?:{_SESSION.pattern})(?=[/?]|$)")
 _IN_QUERY = re.compile(rf"[?&]session(?:_id)?=(?:{_SESSION.pattern})(?=&|$)")
 _NO_CALLS = re.compile(
-    r"/(?:metrics|readyz|healthz|api/agents|favicon\.ico|console/.*|v1/.*)?(?:\?|$)"
+    r"/(?:metrics|readyz|healthz|favicon\.ico|console/.*|v1/.*"
+    r"|api/agents|api/voice/(?:ice-servers|leave|hangup))?(?:\?|$)"
 )
 _ID_KEYS = ("session_id", "session")
 
