@@ -122,6 +122,39 @@ async def test_closed_before_its_first_word(served: Served) -> None:
     await until(lambda: served.ended)
 
 
+async def test_who_closed_and_how(served: Served) -> None:
+    for code in (1000, 4000):
+        async with await served.connect() as socket:
+            await socket.send("first")
+            await until(lambda: len(served.wires) == len(served.firsts))
+            await socket.close(code)
+        await until(lambda: len(served.ended) == len(served.wires))
+    socket = await served.connect()
+    await socket.send("first")
+    await until(lambda: len(served.firsts) == 3)
+    served.wires[2].close(1008)
+    await until(lambda: len(served.ended) == 3)
+    assert [wire.closed_with for wire in served.wires] == [1000, 4000, None]
+    await socket.close()
+
+
+async def test_pings_are_answered_where_the_server_can_ask(served: Served) -> None:
+    pongs: list[bytes] = []
+    async with await served.connect() as socket:
+        await socket.send("first")
+        await until(lambda: served.firsts)
+        served.wires[0].ponged = pongs.append
+        asked = served.wires[0].ping(b"\0\0\0\1")
+        assert asked == (served.kind == "direct")
+        if asked:
+            await until(lambda: pongs == [b"\0\0\0\1"])
+        await socket.pong(b"nobody asked")
+        await socket.send("second")
+        await until(lambda: served.got)
+    await until(lambda: served.ended)
+    served.wires[0].ping(b"too late")
+
+
 async def test_a_fragmented_message_is_one(served: Served) -> None:
     async with await served.connect() as socket:
         await socket.send("first")

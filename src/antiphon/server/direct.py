@@ -154,7 +154,8 @@ class DirectWire:
                 # No deadline: only the end arrives here; the call watches over silence.
                 message = await self._websocket.receive()
                 if message["type"] == "websocket.disconnect":
-                    self.closed_with = message.get("code")
+                    if self._closing is None:
+                        self.closed_with = message.get("code")
                     break
             if self._error is not None:
                 raise self._error
