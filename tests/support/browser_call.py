@@ -21,6 +21,12 @@ async (wanted) => {
   window.calls.push(pc);
   const data = pc.createDataChannel("oai-events");
   for (const track of media.getTracks()) pc.addTrack(track, media);
+  pc.ontrack = (e) => {
+    const player = new Audio();
+    player.srcObject = e.streams[0] ?? new MediaStream([e.track]);
+    player.play();
+    window.calls.push(player);
+  };
   const errors = [];
   pc.onicecandidateerror = (e) => errors.push(e.errorCode);
   const waiting = [];
