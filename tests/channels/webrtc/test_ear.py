@@ -203,6 +203,22 @@ def test_a_burst_that_comes_late_is_heard_at_once(said: list[bytes]) -> None:
     assert line.ear.stats.lost == 0
 
 
+def test_silence_that_was_made_too_much_is_taken_out_of_a_long_silence(said: list[bytes]) -> None:
+    line, sent = Line(), datagrams(said[:100] + [bytes(FRAME_BYTES)] * 200, 0)
+    line.play(list(sent[:40]))
+    for _ in range(20):
+        line.tick()
+    made = len(line.heard) - 40
+    assert made >= 18
+    for one in sent[40:60]:
+        line.push(one)
+    line.play(list(sent[60:170]))
+    # The silence that ends a turn is as long as it was.
+    assert len(line.heard) == 170 + made
+    line.play(list(sent[170:]))
+    assert abs(len(line.heard) - len(sent)) <= 1
+
+
 def test_what_is_no_rtp_is_counted() -> None:
     line = Line()
     for rubbish in (b"", b"\x80", bytes(12), b"\x80\x6f" + bytes(9), b"\xbf" * 40):

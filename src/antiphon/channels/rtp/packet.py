@@ -10,6 +10,7 @@ HEADER_BYTES = 12
 COMFORT_NOISE = 13
 """Payload type of comfort noise (RFC 3389)."""
 
+_HEADER = struct.Struct("!BBHII")
 _SEQUENCES = 1 << 16
 _TICKS = 1 << 32
 _RTCP_TYPES = range(192, 224)
@@ -40,9 +41,13 @@ def parse_rtp(datagram: bytes) -> RtpPacket | None:
     """What a datagram carries, without its padding; None when it is no RTP."""
     if len(datagram) < HEADER_BYTES or datagram[0] >> 6 != VERSION:
         return None
-    first, second, sequence, timestamp, ssrc = struct.unpack_from("!BBHII", datagram)
+    first, second, sequence, timestamp, ssrc = _HEADER.unpack_from(datagram)
     if second in _RTCP_TYPES:
         return None
+    if first == VERSION << 6:
+        # Nearly every packet: nothing but the header and the payload.
+        payload = datagram[HEADER_BYTES:]
+        return RtpPacket(second & 0x7F, sequence, timestamp, ssrc, payload, second >= 128)
     at = HEADER_BYTES + 4 * (first & 0x0F)
     extension = None
     end = len(datagram)
@@ -76,7 +81,7 @@ def make_rtp(packet: RtpPacket) -> bytes:
     first = VERSION << 6 | (0x10 if packet.extension else 0) | len(packet.csrcs)
     second = packet.payload_type | (0x80 if packet.marker else 0)
     parts = [
-        struct.pack("!BBHII", first, second, packet.sequence, packet.timestamp, packet.ssrc),
+        _HEADER.pack(first, second, packet.sequence, packet.timestamp, packet.ssrc),
         struct.pack(f"!{len(packet.csrcs)}I", *packet.csrcs),
     ]
     if packet.extension is not None:

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from antiphon.audio.frames import FrameCutter
 from antiphon.channels.rtp.codec import Codec
 from antiphon.channels.rtp.coding import Decoder, is_audio, make_decoder
@@ -34,7 +36,14 @@ MOST_AHEAD, MOST_BEHIND = 3000, 100
 MOST_MADE_MS = 500
 """At most so much is made at once for what did not come."""
 
+MOST_OWED_MS = 2000
+REPAID_AFTER_MS = 1500
+"""Time that was made for packets that were only late is taken out of silence, so that frames and
+time agree again; not out of the silence that ends a turn, whose length counts."""
+
 _BYTES_PER_MS = INPUT_RATE_HZ // 500
+_SILENT_PEAK = 327
+"""-40 dBFS."""
 _DTX_BYTES = 2
 """An Opus packet that short says that nothing is sent for a while (RFC 6716 section 2.1.9)."""
 _REMEMBERED = 64
@@ -92,6 +101,10 @@ class Receiver:
         self._recent: deque[int] = deque(maxlen=_REMEMBERED)
         self._came_s: float | None = None
         self._made_ms = 0
+        self._owed_ms = 0
+        """Was made for packets that came after all: the frames are ahead of time by so much."""
+        self._calm_ms = 0
+        """Silence in a row, while something is owed."""
         self._quiet = False
         """The sender said that silence follows."""
         self._count = _Count(0)
@@ -184,6 +197,7 @@ class Receiver:
         self._held.clear()
         self._recent.clear()
         self._decoders.clear()
+        self._owed_ms = 0
         self._count = _Count(first.sequence)
         frames: list[bytes] = []
         for packet in packets:
@@ -248,7 +262,9 @@ class Receiver:
         clock_hz = self._clocks.get(kind, 0)
         if not clock_hz:
             return self._soundless(packet, now_s)
-        frames = [] if packet.timestamp == self._time else self._paused(packet, clock_hz)
+        frames: list[bytes] = []
+        if packet.timestamp != self._time or self._made_ms:
+            frames = self._paused(packet, clock_hz)
         decoder = self._decoders.get(kind) or self._decoder(kind)
         pcm = decoder.decode(packet.payload) or decoder.conceal(self._packet_ms)[0]
         self._type = kind
@@ -260,6 +276,8 @@ class Receiver:
             self._quiet = len(packet.payload) <= _DTX_BYTES
         self._time = (packet.timestamp + self._packet_ms * clock_hz // 1000) % (1 << 32)
         self._came_s, self._made_ms = now_s, 0
+        if self._owed_ms and self._repaid(pcm):
+            return frames
         made = self._cutter.push(pcm)
         return frames + made if frames else made
 
@@ -279,9 +297,23 @@ class Receiver:
             return []
         jump_ms = timestamp_step(packet.timestamp, self._time) * 1000 // clock_hz
         left_ms = min(jump_ms, MOST_MADE_MS) - self._made_ms
+        if left_ms < 0 <= jump_ms:
+            self._owed_ms = min(MOST_OWED_MS, self._owed_ms - left_ms)
+            self._calm_ms = 0
         if left_ms < FRAME_MS:
             return []
         return self._cutter.push(bytes(left_ms * _BYTES_PER_MS))
+
+    def _repaid(self, pcm: bytes) -> bool:
+        """Whether this is silence that is left out, because as much was made before."""
+        if np.abs(np.frombuffer(pcm, "<i2").astype(np.int32)).max(initial=0) > _SILENT_PEAK:
+            self._calm_ms = 0
+            return False
+        self._calm_ms += self._packet_ms
+        if self._calm_ms < REPAID_AFTER_MS or self._owed_ms < self._packet_ms:
+            return False
+        self._owed_ms -= self._packet_ms
+        return True
 
     def _make(self, ms: int, following: bytes | None = None) -> list[bytes]:
         """Something in place of what did not come."""
