@@ -101,6 +101,15 @@ install_debian() {
         say "no root here; run:  sudo $command"
         return 1
     fi
+    case " $* " in
+        *" coturn "*)
+            # The package would start a server for the whole network; the tests start their own.
+            if [ -d /run/systemd/system ]; then
+                $become systemctl mask -q coturn.service &&
+                    say "coturn is kept from starting; undo: systemctl unmask coturn"
+            fi
+            ;;
+    esac
     say "installing Debian packages: $*"
     options="-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0"
     log=.setup/apt.log
@@ -193,6 +202,8 @@ if [ "$want" = test ]; then
     command -v espeak-ng >/dev/null 2>&1 || missing="$missing espeak-ng"
     command -v baresip >/dev/null 2>&1 || missing="$missing baresip"
     command -v sipp >/dev/null 2>&1 || missing="$missing sip-tester"
+    # A TURN server, for calls that are relayed.
+    command -v turnserver >/dev/null 2>&1 || missing="$missing coturn"
 fi
 if [ -n "$missing" ]; then
     # shellcheck disable=SC2086

@@ -109,9 +109,9 @@ class TurnConfig(Group):
     urls: TurnUrls = Field(description="`turn:` or `turns:` addresses.")
     secret: Secret = Field(description="What is `static-auth-secret` at the TURN server.")
     ttl_s: int = Field(
-        default=3600, ge=60, le=86_400,
-        description="How long a name may be used. The TURN server asks again while a call is "
-        "relayed, so it is at least as long as the longest call.",
+        default=600, ge=60, le=86_400,
+        description="How long a call may begin with a name. What is relayed by then goes on, at "
+        "coturn; a server that asks again during a call needs the longest call's time.",
     )  # fmt: skip
 
 
