@@ -207,7 +207,7 @@ async def test_another_window_takes_the_call_over(microphone: Path) -> None:
         second = await context.new_page()
         await second.add_init_script(f"sessionStorage.setItem('{TICKET}', {json.dumps(held)})")
         problems = await open_page(second, url)
-        await second.wait_for_selector("#state >> text=Your call goes on.")
+        await second.wait_for_selector("#state >> text=Your call is waiting.")
         await second.get_by_role("button", name="Go on with the call").click()
         await second.wait_for_selector("[data-phase=call]")
         await second.wait_for_selector(".agent-line >> text=Hello, this is the cafe.")

@@ -13,6 +13,11 @@ const DISCONNECTED_MS = 1000;
  * `down(way, dead)`: nothing comes, and if `dead`, nothing will. */
 export class RtcWay {
   name = "webrtc";
+  /** Nothing came for so long: it is dead. The server plays silence where there is nothing to say,
+   * fifty packets a second. */
+  deadMs = 1500;
+  /** The same after the browser has told of another network. */
+  nervousMs = 400;
   closed = false;
   remote = null;
   answered = false;
@@ -29,7 +34,7 @@ export class RtcWay {
 
   /** Until it works. Throws a Problem, `noPath` where the server answered and no packet gets
    * through. */
-  async open(request, iceServers) {
+  async open({ within, ...request }, iceServers) {
     const peer = (this.peer = new RTCPeerConnection({ ...(await iceServers.get()), bundlePolicy: "max-bundle" }));
     if (this.closed) return this.close();
     this.meter = new Meter(peer);
@@ -44,9 +49,9 @@ export class RtcWay {
     // side waits for what the browser gathers or hides.
     await peer.setLocalDescription();
     const { sdp, type } = peer.localDescription;
-    const answer = await ask("POST", "/api/voice/offer", { sdp, type, ...request }, this.abort.signal);
+    const answer = await ask("POST", "/api/voice/offer", { sdp, type, ...request }, this.abort.signal, within);
     this.answered = true;
-    this.hooks.answered(this, answer);
+    await this.hooks.answered(this, answer);
     if (this.closed) return;
     this.trickle.begin(answer);
     await peer.setRemoteDescription({ type: answer.type, sdp: answer.sdp });

@@ -5,8 +5,8 @@ import { refusal, unreachable } from "./problems.js";
 const TIMEOUT_MS = 12000;
 
 /** The answer's object; throws a Problem. */
-export async function ask(method, path, body, signal) {
-  const deadline = AbortSignal.timeout?.(TIMEOUT_MS);
+export async function ask(method, path, body, signal, within = TIMEOUT_MS) {
+  const deadline = AbortSignal.timeout?.(within);
   const until = signal && deadline && AbortSignal.any ? AbortSignal.any([signal, deadline]) : signal ?? deadline;
   let response;
   try {

@@ -8,17 +8,16 @@ const UP_HZ = 16000;
 const DOWN_HZ = 24000;
 /** Where more waits than this the network is not fit for a call: 3 s of sound. */
 const MOST_UNSENT_BYTES = UP_HZ * 2 * 3;
-/** Nothing comes while the agent is silent; after so long it is asked whether anything would. */
-const QUIET_MS = 2000;
-const PROBE_MS = 1500;
-/** Close codes of the server. */
+/** The server's close code. */
 const OVER = 1000;
-const CARRIED_ON = 4001;
 const STATUS = { capacity_error: 503, invalid_request_error: 400, session_error: 410 };
 
 /** As RtcWay, see there. */
 export class SocketWay {
   name = "websocket";
+  /** The server sends a sign of life where there was nothing else for a second. */
+  deadMs = 2200;
+  nervousMs = 1400;
   closed = false;
   answered = false;
   remote = null;
@@ -30,7 +29,7 @@ export class SocketWay {
     this.heardAt = performance.now();
   }
 
-  async open({ agent, resume }) {
+  async open({ agent, resume, within = CONNECT_MS }) {
     const query = new URLSearchParams({ up_rate: UP_HZ, down_rate: DOWN_HZ });
     if (resume) query.set("session", resume.session_id);
     else if (agent) query.set("agent", agent);
@@ -40,14 +39,14 @@ export class SocketWay {
     const socket = (this.socket = new WebSocket(`${scheme}://${location.host}/api/voice/socket?${query}`));
     socket.binaryType = "arraybuffer";
     socket.onopen = () => resume && socket.send(JSON.stringify({ type: "antiphon.socket.resume", token: resume.token }));
-    await this.opened(socket);
+    await this.opened(socket, within);
     this.capture.port.onmessage = ({ data }) => this.sendSound(data);
   }
 
-  opened(socket) {
+  opened(socket, within) {
     return new Promise((resolve, reject) => {
       let refused = null;
-      const timer = setTimeout(() => reject(noConnection()), CONNECT_MS);
+      const timer = setTimeout(() => reject(noConnection()), within);
       this.giveUp = () => {
         clearTimeout(timer);
         reject(noConnection());
@@ -61,7 +60,8 @@ export class SocketWay {
           this.answered = true;
           this.hooks.answered(this, event);
           resolve();
-        } else if (event?.type === "antiphon.playout.clear") this.player.port.postMessage("clear");
+        } else if (event?.type === "antiphon.socket.alive") return;
+        else if (event?.type === "antiphon.playout.clear") this.player.port.postMessage("clear");
         else if (!this.answered && event?.type === "error") {
           refused = refusal(STATUS[event.error?.type] ?? 400, event);
         } else this.hooks.message(this, data);
@@ -69,8 +69,7 @@ export class SocketWay {
       socket.onclose = ({ code }) => {
         clearTimeout(timer);
         reject(refused ?? noConnection());
-        if (code === CARRIED_ON) this.hooks.replaced(this);
-        else this.hooks.down(this, true, code === OVER);
+        this.hooks.down(this, true, code === OVER);
       };
     });
   }
@@ -104,11 +103,10 @@ export class SocketWay {
   }
 
   async measure() {
-    if (performance.now() - this.heardAt > QUIET_MS && (await answers())) this.heardAt = performance.now();
     const quietMs = performance.now() - this.heardAt;
     const output = (this.mouth.outputLatency || this.mouth.baseLatency) * 1000;
     const playout = { jitter_buffer_ms: this.bufferMs, ...(output && { output_ms: Math.round(output) }) };
-    return { quietMs: quietMs > QUIET_MS ? quietMs : 0, playout };
+    return { quietMs, playout };
   }
 
   /** After the browser has let sound in and out. */
@@ -139,16 +137,6 @@ async function context(rateHz, worklet) {
   void made.resume();
   await made.audioWorklet.addModule(`/console/${worklet}.worklet.js`);
   return made;
-}
-
-/** Whether the server can be reached. */
-async function answers() {
-  try {
-    await fetch("/healthz", { method: "HEAD", cache: "no-store", signal: AbortSignal.timeout?.(PROBE_MS) });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function parse(text) {

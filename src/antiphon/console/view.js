@@ -77,7 +77,7 @@ export class View {
   stateText({ user, agent }) {
     const name = this.agentName();
     if (this.phase === "idle") return `${name} is here.`;
-    if (this.phase === "held") return "Your call goes on.";
+    if (this.phase === "held") return "Your call is waiting.";
     if (this.phase === "connecting") return this.goesOn ? "Your call goes on…" : "Connecting…";
     if (this.searching) return "Reconnecting…";
     if (agent === "thinking") return `${name} is thinking`;
@@ -101,7 +101,7 @@ export class View {
   }
 
   notice() {
-    if (this.phase === "held") return [`${this.agentName()} waits for you.`, "end", "End it instead"];
+    if (this.phase === "held") return [`${this.agentName()} keeps the line open for a minute.`, "end", "End it instead"];
     if (this.phase !== "call") return [""];
     if (this.searching) return ["The connection is gone for the moment. Your call waits for it; you can also hang up."];
     if (this.soundBlocked) return ["The browser keeps the sound off.", "sound", "Turn it on"];

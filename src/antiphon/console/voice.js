@@ -8,16 +8,14 @@ import { RtcWay } from "./rtc.js";
 import { tell } from "./server.js";
 import { SocketWay } from "./socket.js";
 
-/** The server plays silence where there is nothing to say, fifty packets a second. */
-const DEAD_MS = 1500;
-/** After the browser has said that the network is another one. */
-const NERVOUS_DEAD_MS = 400;
 const NERVOUS_MS = 3000;
 const ALIVE_MS = 350;
 const LOOK_MS = 500;
-const LOOK_HARD_MS = 200;
+const LOOK_HARD_MS = 100;
 const PLAYOUT_MS = 1000;
-const RETRY_MS = [0, 500, 1000, 2000, 4000];
+const RETRY_MS = [0, 500, 1000, 2000];
+/** A request from before the network came back may never be answered; one on a slow network is. */
+const ANSWER_MS = [3000, 3000, 3000, 3000, 8000];
 
 /** An echo canceller that expects the agent's voice and hears none takes it out of the caller's,
  * so that the first words said over the agent are lost: with headphones it is better off. */
@@ -106,8 +104,8 @@ export class VoiceLine extends Line {
         if (!problem.noPath || this.over || this.state === "up") throw problem;
       }
     }
-    const slow = new SocketWay(this.microphone, this);
-    await this.take(slow, this.ticket ? this.resuming() : request);
+    const resumed = this.ticket ? { ...this.resuming(), within: request.within } : request;
+    await this.take(new SocketWay(this.microphone, this), resumed);
   }
 
   resuming() {
@@ -146,10 +144,10 @@ export class VoiceLine extends Line {
     const until = performance.now() + WAITS_MS;
     try {
       for (let round = 0; !this.over && this.state !== "up"; round++) {
-        await this.pause(RETRY_MS[Math.min(round, RETRY_MS.length - 1)]);
+        await this.pause(at(RETRY_MS, round));
         if (this.over || this.state === "up") return;
         try {
-          await this.join(this.resuming());
+          await this.join({ ...this.resuming(), within: at(ANSWER_MS, round) });
         } catch (problem) {
           if (problem.final) throw problem;
         }
@@ -178,11 +176,13 @@ export class VoiceLine extends Line {
     if (way === this.way || way === this.trial) this.receive(raw);
   }
 
-  answered(way, { session_id, token }) {
+  async answered(way, { session_id, token }) {
     this.ticket ??= { session_id, token, agent: this.agent, startedAt: Date.now(), muted: this.muted };
     // The request was too far gone to be taken back.
-    if (this.over) tell("/api/voice/hangup", this.ticket);
-    else kept.write(this.ticket);
+    if (this.over) return tell("/api/voice/hangup", this.ticket);
+    kept.write(this.ticket);
+    // What brought the answer may have brought the old way back to life.
+    if (way === this.trial) await this.look();
   }
 
   opened(way) {
@@ -199,16 +199,10 @@ export class VoiceLine extends Line {
     this.lost();
   }
 
-  /** The call goes on by a way that is not ours. */
-  replaced(way) {
-    if (way === this.way && !this.over) this.standDown();
-  }
-
-  /** The old way works again. A try that the server has answered goes on nevertheless: the server
-   * takes the call there as soon as it can. */
+  /** The old way works again; another one would only interrupt the call once more. */
   revived() {
     this.turn("up");
-    if (this.trial && !this.trial.answered) this.trial.close();
+    this.trial?.close();
     this.wake?.();
     this.flush();
   }
@@ -218,14 +212,18 @@ export class VoiceLine extends Line {
   async watch() {
     while (!this.over) {
       await new Promise((done) => (this.looking = setTimeout(done, this.hurried ? LOOK_HARD_MS : LOOK_MS)));
-      const way = this.way;
-      if (!way || way.closed || this.over) continue;
-      const { quietMs, playout } = await way.measure().catch(() => ({ quietMs: 0, playout: {} }));
-      if (way !== this.way || way.closed || this.over) continue;
-      if (quietMs > (this.nervous ? NERVOUS_DEAD_MS : DEAD_MS)) this.down(way, false);
-      else if (this.state === "searching" && quietMs < ALIVE_MS) this.revived();
-      else if (this.state === "up") this.tellPlayout(playout);
+      await this.look();
     }
+  }
+
+  async look() {
+    const way = this.way;
+    if (!way || way.closed || this.over) return;
+    const { quietMs, playout } = await way.measure().catch(() => ({ quietMs: 0, playout: {} }));
+    if (way !== this.way || way.closed || this.over) return;
+    if (quietMs > (this.nervous ? way.nervousMs : way.deadMs)) this.down(way, false);
+    else if (this.state === "searching" && quietMs < ALIVE_MS) this.revived();
+    else if (this.state === "up") this.tellPlayout(playout);
   }
 
   get nervous() {
@@ -337,4 +335,9 @@ export class VoiceLine extends Line {
     this.way?.close();
     this.wake?.();
   }
+}
+
+/** The last one stands for all that follow. */
+function at(list, index) {
+  return list[Math.min(index, list.length - 1)];
 }
