@@ -6,8 +6,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,14 @@ import soundfile
 from playwright.async_api import Page, Route
 from tests.e2e.capture import spans_ms, spectrum_peak_hz, start_recording, stop_recording
 from tests.e2e.pages import call, open_page
+from tests.support.bad_network import bad_network
 from tests.support.fake_host import TONE_HZ, FakeHost
 from tests.support.live import chromium, serving
+from tests.support.turn_server import coturn
 
-from antiphon.bench.impair import Network, Proxy
+from antiphon.channels.webrtc.config import RtcConfig, TurnConfig
+from antiphon.providers.secret import Secret
+from antiphon.server.settings import ServerSettings
 
 pytestmark = pytest.mark.e2e
 
@@ -35,43 +38,6 @@ def microphone(tmp_path: Path) -> Path:
     path = tmp_path / "microphone.wav"
     soundfile.write(path, samples, 16_000)
     return path
-
-
-class BadNetwork:
-    """Between a page and the server: every connection of the page goes through a proxy."""
-
-    def __init__(self) -> None:
-        self.proxies: list[Proxy] = []
-        self._out_until_s = 0.0
-
-    async def route(self, route: Route) -> None:
-        body = json.loads(route.request.post_data or "{}")
-        proxy = Proxy(Network())
-        if (left_s := self._out_until_s - time.monotonic()) > 0:
-            proxy.outage(left_s)
-        self.proxies.append(proxy)
-        response = await route.fetch(post_data=body | {"sdp": proxy.offer(body["sdp"])})
-        answer = await response.json()
-        if response.ok:
-            answer["sdp"] = await proxy.answer(answer["sdp"])
-        await route.fulfill(response=response, json=answer)
-
-    def outage(self, seconds: float) -> None:
-        self._out_until_s = time.monotonic() + seconds
-        for proxy in self.proxies:
-            proxy.outage(seconds)
-
-
-@asynccontextmanager
-async def bad_network(page: Page) -> AsyncIterator[BadNetwork]:
-    network = BadNetwork()
-    await page.route("**/api/voice/offer", network.route)
-    try:
-        yield network
-    finally:
-        await page.unroute("**/api/voice/offer")
-        for proxy in network.proxies:
-            await proxy.aclose()
 
 
 async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
@@ -223,6 +189,36 @@ async def test_another_window_takes_the_call_over(microphone: Path) -> None:
         await until(session.closed.is_set, 2)
         assert await ticket(second) is None
         assert not problems
+
+
+async def test_a_call_by_a_relay_and_again_after_a_reload(
+    microphone: Path, tmp_path: Path
+) -> None:  # fmt: skip
+    host = FakeHost()
+    async with coturn(tmp_path) as turn:
+        relay = TurnConfig(urls=(turn.url,), secret=Secret(turn.secret))
+        settings = ServerSettings(port=0, rtc=RtcConfig(turn=relay, relay_only=True))
+        async with serving(host, settings) as url, chromium(microphone) as browser:
+            page = await browser.new_page()
+            problems = await open_page(page, url)
+            told: list[int] = []
+            page.on(
+                "response",
+                lambda r: told.append(r.status) if r.request.method == "PATCH" else None,
+            )
+            await call(page)
+            assert await page.get_attribute("body", "data-way") == "webrtc"
+            session = host.sessions[0]
+            await page.wait_for_selector(".agent-line >> text=Hello, this is the cafe.")
+            await page.reload()
+            await page.wait_for_selector("[data-phase=call]")
+            assert await page.get_attribute("body", "data-way") == "webrtc"
+            await until(lambda: session.holds == [True, False])
+            await page.click("#talk")
+            await page.wait_for_selector("[data-phase=idle]")
+            await until(session.closed.is_set)
+            assert set(told) == {204}
+            assert not problems
 
 
 async def test_where_no_packet_gets_through_a_websocket_carries_the_call(microphone: Path) -> None:
