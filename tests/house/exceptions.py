@@ -62,7 +62,13 @@ SPAWNS: dict[str, str] = {
     "server/outbound.py:Outbound.start": "two per process: deadlines of calls, and campaigns",
     "server/direct.py:DirectWire.run": "closes a stream beside waiting for its end",
     "server/run.py:_first": "one per process: waits for a signal",
-    "server/run.py:run": "one per process: the HTTP server, and draining it",
+    "server/run.py:serve_until": "one per process: the HTTP server, and draining it",
+    "server/forward.py:Together._metrics": "asks all workers at once, within one time-out",
+    "server/forward.py:Together._tell_all": "tells all workers at once, within one time-out",
+    "server/front.py:_keep_all": "one for each worker, and three of the front, which has no calls",
+    "server/handover.py:Receiver._accept": "takes a connection from another worker; two seconds",
+    "server/workers.py:WorkerServer._begin": "makes a transport of a connection, at once",
+    "server/workers.py:run_worker": "one per process: hears the front",
 }
 """`module:function` that starts a task outside session/ -> why it must."""
 

@@ -12,7 +12,6 @@ import pytest
 from tests.support.two_workers import Front, running
 from websockets.asyncio.client import connect
 
-from antiphon.server.slot import Slot, say_failure
 from antiphon.server.workers import Door
 
 
@@ -135,10 +134,3 @@ async def test_a_connection_for_which_there_is_no_file_is_said(
     ours.close()
     assert "no more files" in caplog.text
     assert taken == []
-
-
-def test_why_it_cannot_run_is_a_line_for_the_front() -> None:
-    ours, theirs = socket.socketpair()
-    say_failure(Slot(0, 1, theirs.detach(), -1, "", 0), "no voice is installed")
-    with ours:
-        assert ours.recv(4096) == b'{"failed": "no voice is installed"}\n'

@@ -40,45 +40,55 @@ class ServeOptions:
     max_lag_ms: float = 40.0
 
 
+_Files = Annotated[
+    list[str] | None,
+    typer.Option("--agent", "-a", metavar="FILE", help="An agent's file; may be repeated."),
+]
+_Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")]
+_Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any.")]
+_Workers = Annotated[
+    int, typer.Option(min=1, max=64, help="Processes that share the port: one per core.")
+]
+_MaxCalls = Annotated[int, typer.Option(min=1, help="Calls at once; more are refused.")]
+_MaxLag = Annotated[
+    float, typer.Option(min=0, help="No further call while the event loop is later; 0 for any.")
+]
+_Origins = Annotated[
+    list[str] | None,
+    typer.Option(metavar="URL", help="A page of another site that may call; may be repeated."),
+]
+_DayBudget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DOLLARS",
+        help="For all calls of a day together: `50`, or `warn=40,cheaper=45,end=50`.",
+    ),
+]
+_Phone = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="phone.yaml: telephone companies and numbers."),
+]
+_Rtc = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="rtc.yaml: ports, addresses and TURN servers of calls."),
+]
+_Drain = Annotated[
+    float, typer.Option(min=0, help="Seconds that calls may go on when asked to stop.")
+]
+
+
 def serve(
-    agent: Annotated[
-        list[str] | None,
-        typer.Option("--agent", "-a", metavar="FILE", help="An agent's file; may be repeated."),
-    ] = None,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any.")] = 8080,
-    workers: Annotated[
-        int, typer.Option(min=1, max=64, help="Processes that share the port: one per core.")
-    ] = 1,
-    max_calls: Annotated[int, typer.Option(min=1, help="Calls at once; more are refused.")] = 20,
-    max_lag_ms: Annotated[
-        float,
-        typer.Option(min=0, help="No further call while the event loop is later; 0 for any."),
-    ] = 40.0,
-    allow_origin: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URL", help="A page of another site that may call; may be repeated."),
-    ] = None,
-    day_budget: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DOLLARS",
-            help="For all calls of a day together: `50`, or `warn=40,cheaper=45,end=50`.",
-        ),
-    ] = None,
-    phone: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="phone.yaml: telephone companies and numbers."),
-    ] = None,
-    rtc: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="rtc.yaml: ports, addresses and TURN servers of calls."),
-    ] = None,
-    drain_s: Annotated[
-        float, typer.Option(min=0, help="Seconds that calls may go on when asked to stop.")
-    ] = 20.0,
+    agent: _Files = None,
+    host: _Host = "127.0.0.1",
+    port: _Port = 8080,
+    workers: _Workers = 1,
+    max_calls: _MaxCalls = 20,
+    max_lag_ms: _MaxLag = 40.0,
+    allow_origin: _Origins = None,
+    day_budget: _DayBudget = None,
+    phone: _Phone = None,
+    rtc: _Rtc = None,
+    drain_s: _Drain = 20.0,
 ) -> None:
     """Serve agents to browsers. The first agent is the one that answers by default; without any
     it is the cafe of the examples. Ends on SIGTERM or Ctrl-C, after the calls."""
@@ -98,11 +108,16 @@ def serve(
         drain_s=drain_s,
         max_lag_ms=max_lag_ms,
     )
-    if workers > 1:
-        from antiphon.server.front import run_front
-
-        run_on_loop(run_front(workers, _command(options), _settings(options), _announce))
+    if workers == 1:
+        _serve_alone(options)
         return
+    from antiphon.server.front import run_front
+
+    run_on_loop(run_front(workers, _command(options), _settings(options), _announce))
+
+
+def _serve_alone(options: ServeOptions) -> None:
+    from antiphon.server.loop import run_on_loop
     from antiphon.server.run import run
 
     parts, settings = _parts(options)

@@ -22,7 +22,6 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self._lag_listeners: list[Callable[[float, float], None]] = []
         self._active = Gauge("antiphon_calls_active", "Calls at this moment.", registry=registry)
         self._calls = Counter(
             "antiphon_calls", "Calls taken.", ["channel", "agent"], registry=registry
@@ -72,6 +71,10 @@ class Metrics:
             ["kind", "provider"],
             registry=registry,
         )
+        self._add_loop(registry)
+
+    def _add_loop(self, registry: CollectorRegistry) -> None:
+        self._lag_listeners: list[Callable[[float, float], None]] = []
         self._lag = Histogram(
             "antiphon_loop_lag_seconds",
             "How late the event loop woke up; 20 ms is one audio frame.",
