@@ -10,6 +10,7 @@ module that knows their insides; tests/channels/webrtc/test_ice.py holds what it
   this end could.
 - A flight of the handshake that gets no answer goes out again after 100 ms; OpenSSL waits a second.
 - One certificate for a day of calls, instead of one for each.
+- Consent to send outlasts a way of a second and a half.
 - Bounds on what a caller can make us keep.
 """
 
@@ -39,6 +40,8 @@ MOST_PAIRS = 100
 MOST_UNREAD = 500
 COMPONENT = 1
 """RTP and RTCP share a socket."""
+CONSENT_RETRIES = 1
+"""Half a second and a whole one."""
 AGAIN_AFTER_S = (0.1, 0.2, 0.4)
 CERTIFICATE_S = 86_400.0
 
@@ -186,6 +189,21 @@ class _Certificates:
 _certificates = _Certificates()
 
 
+class _Socket(StunProtocol):
+    async def request(
+        self,
+        request: stun.Message,
+        addr: tuple[str, int],
+        integrity_key: bytes | None = None,
+        retransmissions: int | None = None,
+    ) -> tuple[stun.Message, tuple[str, int]]:
+        """aioice takes a caller for gone whose answers take more than half a second, as by
+        satellite: it asks for consent (RFC 7675) once and waits no longer."""
+        if retransmissions == 0:
+            retransmissions = CONSENT_RETRIES
+        return await super().request(request, addr, integrity_key, retransmissions)
+
+
 class IceConnection(Connection):
     """See the module. Never constructed: an aioice connection is made one."""
 
@@ -207,7 +225,7 @@ class IceConnection(Connection):
         loop = asyncio.get_running_loop()
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_SOCKET_BUFFER_SIZE)
-            _, protocol = await loop.create_datagram_endpoint(lambda: StunProtocol(self), sock=sock)
+            _, protocol = await loop.create_datagram_endpoint(lambda: _Socket(self), sock=sock)
         except BaseException:
             sock.close()
             raise
@@ -274,7 +292,7 @@ class IceConnection(Connection):
         return any(one.host == addr[0] and one.port == addr[1] for one in self._remote_candidates)
 
     def _forget_some(self) -> None:
-        """A caller whose address changed a hundred times: the older half is of no use."""
+        """A caller whose address changed a hundred times: all but the one in use are given up."""
         nominated = [pair.remote_candidate for pair in self._nominated.values()]
         for pair in self._check_list[:]:
             if pair.remote_candidate not in nominated:
