@@ -102,20 +102,14 @@ export class Score {
     this.silent = true;
     let last = null;
     for (const item of items) {
-      if (item.type === "response.output_audio_transcript.delta") this.soFar(item);
-      else this.handle(item);
-      const line = this.items.get(item.item_id ?? item.response_id ?? item.response?.id);
+      this.handle(item);
+      const line = this.items.get(item.item_id ?? item.response_id);
       // What came before this did stands above what it tells of.
       if (line && last?.compareDocumentPosition(line) & Node.DOCUMENT_POSITION_PRECEDING) last.after(line);
       last = line ?? last;
     }
     this.silent = false;
     this.follow();
-  }
-
-  /** All that was heard of an answer that is not over. */
-  soFar({ response_id: id, delta }) {
-    this.line(id, this.agent, "agent-line").querySelector(".words").textContent = delta;
   }
 
   user(id, text, partial) {

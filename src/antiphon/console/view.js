@@ -113,6 +113,6 @@ export class View {
     if (!problem) return;
     ui["problem-title"].textContent = problem.title;
     ui["problem-text"].textContent = problem.text;
-    ui["problem-type"].hidden = this.phase !== "idle";
+    ui["problem-type"].hidden = this.phase !== "idle" && this.phase !== "held";
   }
 }
