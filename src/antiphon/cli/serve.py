@@ -51,7 +51,7 @@ _Workers = Annotated[
 ]
 _MaxCalls = Annotated[int, typer.Option(min=1, help="Calls at once; more are refused.")]
 _MaxLag = Annotated[
-    float, typer.Option(min=0, help="No further call while the event loop is later; 0 for any.")
+    float, typer.Option(min=0, help="No call beside others while the event loop is later; 0: any.")
 ]
 _Origins = Annotated[
     list[str] | None,

@@ -41,8 +41,8 @@ class Supervisor:
         metrics: counted here, shown by the server.
         ledger: where what was spent on which day is kept; None: only in this process.
         day_limits: what all calls of a day may cost together.
-        max_lag_ms: no further call while the event loop is later than this, by `LagGate`; 0: never
-            for that reason.
+        max_lag_ms: no call beside others while the event loop is later than this, by `LagGate`; 0:
+            any.
         call_prefix: what the ids of calls begin with, so that they say whose they are.
     """
 
@@ -85,7 +85,12 @@ class Supervisor:
     @property
     def has_room(self) -> bool:
         """Whether one more call would be taken; what callers have spent is not looked at."""
-        return self.ready and self.active_calls < self._max_calls and not self._gate.closed
+        return self.ready and self.active_calls < self._max_calls and not self._is_late
+
+    @property
+    def _is_late(self) -> bool:
+        """Whether those under way would suffer; where there is nobody, nobody does."""
+        return self._gate.closed and self.active_calls > 0
 
     # ---- start and stop --------------------------------------------------------------------
 
@@ -170,7 +175,7 @@ class Supervisor:
             raise CapacityError(
                 f"All {self._max_calls} lines are in use; try again in a few minutes."
             )
-        if self._gate.closed:
+        if self._is_late:
             raise OverloadError("The server is busy with the calls that it has; try again shortly.")
         if why := self.accounts.refusal(name):
             raise CapacityError(why)
