@@ -19,6 +19,7 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,12 @@ class Voice(MediaStreamTrack):
 
 
 class StockServer:
-    """Takes calls; with `folder` keeps what each of them said, 16 kHz mono."""
+    """Takes calls; what they say is added to `heard`, 16 kHz mono."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, heard: bytearray | None = None) -> None:
         self.peers: set[RTCPeerConnection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
-        self._folder = folder
+        self._heard = heard
 
     async def answer(self, sdp: str) -> str:
         pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -81,35 +82,45 @@ class StockServer:
 
         @pc.on("track")
         def hear(track: MediaStreamTrack) -> None:
-            task = asyncio.create_task(self._listen(track))
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            self._later(self._listen(track))
 
         @pc.on("connectionstatechange")
-        async def gone() -> None:
-            if pc.connectionState in ("failed", "closed"):
+        def gone() -> None:
+            if pc.connectionState == "failed":
+                self._later(pc.close())
+            elif pc.connectionState == "closed":
                 self.peers.discard(pc)
-                await pc.close()
 
         await pc.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
         await pc.setLocalDescription(await pc.createAnswer())
         answer: str = pc.localDescription.sdp
         return answer
 
+    async def aclose(self) -> None:
+        for pc in list(self.peers):
+            await pc.close()
+        for task in self.tasks:
+            task.cancel()
+        # aiortc closes in tasks of its own, too.
+        await asyncio.sleep(0.05)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
     async def _listen(self, track: MediaStreamTrack) -> None:
         resampler = AudioResampler(format="s16", layout="mono", rate=16_000)
-        heard = bytearray()
         try:
             while True:
                 frame: Any = await track.recv()
                 frame.pts = None
                 for one in resampler.resample(frame):
                     pcm = bytes(one.planes[0])[: one.samples * 2]
-                    if self._folder is not None:
-                        heard += pcm
+                    if self._heard is not None:
+                        self._heard += pcm
         except MediaStreamError:
-            if self._folder is not None:
-                (self._folder / f"{id(track)}.pcm").write_bytes(heard)
+            return
 
 
 def app_of(server: StockServer) -> FastAPI:
@@ -121,6 +132,7 @@ def app_of(server: StockServer) -> FastAPI:
         body = await request.json()
         return {"sdp": await server.answer(body["sdp"]), "type": "answer"}
 
+    @app.get("/healthz", response_class=PlainTextResponse)
     @app.get("/readyz", response_class=PlainTextResponse)
     async def ready() -> str:
         return "ready\n"

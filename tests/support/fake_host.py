@@ -1,4 +1,5 @@
-"""A supervisor without an agent: it answers whatever it hears with a tone and a line of text.
+"""A supervisor without an agent: it answers whatever it hears with a tone and a line of text, or
+does not.
 
 Enough of a conversation to prove channels, server and page without speech recognition.
 """
@@ -44,6 +45,7 @@ class FakeSession:
     call: Call
     call_id: str
     agent: str
+    talks: bool = True
     heard_frames: int = 0
     heard: bytearray = field(default_factory=bytearray)
     texts: list[str] = field(default_factory=list)
@@ -165,6 +167,8 @@ class FakeSession:
         self.screen.tell({"type": "antiphon.state", "user": user, "agent": agent})
 
     def _say(self, text: str) -> None:
+        if not self.talks:
+            return
         self.responses += 1
         self.spoken = ""
         response = {"id": f"resp_{self.responses}", "status": "in_progress"}
@@ -208,12 +212,13 @@ class FakeSession:
 class FakeHost:
     """What `antiphon.server` and the channels want of a supervisor."""
 
-    def __init__(self, max_calls: int = 10) -> None:
+    def __init__(self, max_calls: int = 10, *, talks: bool = True) -> None:
         self.agents: Mapping[str, Any] = {
             "Cafe": FakeAgent(FakeConfig("Cafe", "Hello, this is the cafe.")),
             "Clinic": FakeAgent(FakeConfig("Clinic", "Good morning, this is the clinic.")),
         }
         self.max_calls = max_calls
+        self.talks = talks
         self.ready = True
         self.sessions: list[FakeSession] = []
         self.started = 0
@@ -238,7 +243,7 @@ class FakeHost:
 
     async def start_call(self, call: Call, agent: str | None) -> FakeSession:
         name = self.check(agent)
-        session = FakeSession(call, f"call_{len(self.sessions) + 1}", name)
+        session = FakeSession(call, f"call_{len(self.sessions) + 1}", name, talks=self.talks)
         self.sessions.append(session)
         session.begin(self.agents[name].config.greeting)
         return session
