@@ -183,6 +183,18 @@ async def test_calls_spread_outlive_a_killed_worker_and_are_let_finish(tmp_path:
     assert not _files(tmp_path, "antiphon-*")
 
 
+async def test_a_lost_connection_comes_back_to_the_worker_that_has_the_call(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, "--drain-s", "0", "--max-lag-ms", "0") as server:
+        url = f"ws://127.0.0.1:{server.port}/api/voice/socket"
+        begun = [await _opened(url, None), await _opened(url, None)]
+        assert {one["session_id"][:2] for one in begun} == {"w0", "w1"}
+        for one in begun:
+            again = await _opened(f"{url}?session={one['session_id']}", one["token"])
+            assert (again["session_id"], again["resumed"]) == (one["session_id"], True)
+
+
 async def test_workers_end_after_their_calls_when_the_front_is_killed(tmp_path: Path) -> None:
     async with serving(tmp_path, "--max-lag-ms", "0") as server, text_call(server) as call:
         workers = server.workers
@@ -231,6 +243,20 @@ async def _spoken(server: Server) -> dict[str, Any]:
         while not any(caller.pcm):  # noqa: ASYNC110 - sound has no event
             await asyncio.sleep(0.05)
     return {**said, "caller": caller}
+
+
+async def _opened(url: str, token: str | None) -> dict[str, Any]:
+    """What the server says of a call over a WebSocket, which is then cut."""
+    async with connect(url, proxy=None, ping_interval=None) as socket, asyncio.timeout(10):
+        if token is not None:
+            resume = {"type": "antiphon.socket.resume", "token": token}
+            await socket.send(json.dumps(resume))
+        while True:
+            message = await socket.recv()
+            event: dict[str, Any] = json.loads(message) if isinstance(message, str) else {}
+            if event.get("type") == "antiphon.socket.opened":
+                socket.transport.abort()
+                return event
 
 
 async def _ask(server: Server, path: str) -> str:

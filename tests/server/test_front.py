@@ -415,6 +415,16 @@ async def test_a_worker_that_does_not_end_is_killed(
     assert gone(one)
 
 
+def test_sockets_have_short_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    folder = Path(front_module._private_folder())
+    assert len(str(folder)) < 90
+    assert folder.stat().st_mode & 0o077 == 0
+    folder.rmdir()
+
+
 async def test_so_many_workers_there_cannot_be() -> None:
     for count in (0, 65):
         with pytest.raises(UserFacingError, match="1 to 64"):

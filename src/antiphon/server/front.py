@@ -37,6 +37,7 @@ AT_ONCE = 64
 NO_MORE_FILES_S = 0.5
 BOARD_S = 0.25
 """Between two tellings of how busy everybody is."""
+MAX_FOLDER_BYTES = 70
 DRAIN_GRACE_S = 30.0
 """Beyond `drain_s`: hanging up, writing down, closing."""
 KILL_GRACE_S = 15.0
@@ -220,7 +221,7 @@ async def run_front(
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(listen(settings))
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        folder = tempfile.mkdtemp(prefix="antiphon-")
+        folder = _private_folder()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         board = Board(count)
         workers = [
@@ -307,6 +308,14 @@ async def _tell(workers: list[WorkerProcess], board: Board) -> None:
             for worker in workers:
                 worker.tell({"board": rows})
         await asyncio.sleep(BOARD_S)
+
+
+def _private_folder() -> str:
+    """For sockets, whose paths may have some 100 bytes: those of some users' own folders for
+    temporary files are longer."""
+    usual = tempfile.gettempdir()
+    place = usual if len(usual.encode()) <= MAX_FOLDER_BYTES else "/tmp"
+    return tempfile.mkdtemp(prefix="antiphon-", dir=place)
 
 
 def _peek(connection: socket.socket) -> str | None:
