@@ -51,6 +51,27 @@ async def test_a_second_signal_ends_at_once() -> None:
         await task
 
 
+async def test_a_server_that_still_starts_is_stopped_at_once() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    class Slow(FakeHost):
+        async def start(self) -> None:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+    ready: asyncio.Queue[ServerSettings] = asyncio.Queue()
+    task = asyncio.create_task(run(Slow(), ServerSettings(port=0), ready.put_nowait, Metrics()))
+    async with asyncio.timeout(5):
+        await begun.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await task
+    assert ended.is_set()
+    assert ready.empty()
+
+
 async def test_signals_where_the_loop_knows_none(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object) -> None:
         raise NotImplementedError

@@ -112,24 +112,23 @@ async def serve_until(
     on_ready: Callable[[], None],
 ) -> None:
     """Start everything, serve until `stop`, and end in good order; raises like `run`."""
-    outbound, sip, host = parts.outbound, parts.sip, parts.host
     serving = asyncio.create_task(server.serve(listeners), name="http-server")
+    starting = asyncio.create_task(_start(parts), name="start")
     try:
-        async with asyncio.timeout(START_TIMEOUT_S):
-            if outbound is not None:
-                await outbound.start()
-            await host.start()
-            if sip is not None:
-                await sip.start()
-        _spare_the_collector()
-        on_ready()
-        await _first(serving, stop.asked)
+        await _first(starting, stop.asked)
+        if starting.done():
+            starting.result()
+            _spare_the_collector()
+            on_ready()
+            await _first(serving, stop.asked)
     finally:
-        draining = asyncio.create_task(host.drain(drain_s), name="drain")
+        starting.cancel()
+        await asyncio.wait([starting], timeout=CLOSE_GRACE_S)
+        draining = asyncio.create_task(parts.host.drain(drain_s), name="drain")
         await _first(draining, stop.at_once)
         draining.cancel()
-        if sip is not None:
-            await sip.aclose()
+        if parts.sip is not None:
+            await parts.sip.aclose()
         server.should_exit = True
         # Whoever signals twice does not want to wait for open connections either.
         server.force_exit = stop.at_once.is_set()
@@ -137,6 +136,15 @@ async def serve_until(
     for task in (draining, serving):
         if task.done() and not task.cancelled():
             task.result()
+
+
+async def _start(parts: Parts) -> None:
+    async with asyncio.timeout(START_TIMEOUT_S):
+        if parts.outbound is not None:
+            await parts.outbound.start()
+        await parts.host.start()
+        if parts.sip is not None:
+            await parts.sip.start()
 
 
 def _spare_the_collector() -> None:
