@@ -151,7 +151,7 @@ function entered(mine) {
   view.muted = mine.muted;
   view.setPhase("call", mine.ticket.startedAt);
   onChange(mine);
-  strings.listen("user", mine.microphone);
+  strings.listen("user", mine.microphone.stream);
   return true;
 }
 
@@ -221,7 +221,7 @@ for (const letGo of ["pointerup", "pointercancel", "lostpointercapture"]) {
 }
 ui.headphones.addEventListener("change", () => {
   remember("headphones", ui.headphones.checked);
-  if (line instanceof VoiceLine) line.setHeadphones(ui.headphones.checked);
+  if (line instanceof VoiceLine) line.microphone.setHeadphones(ui.headphones.checked);
 });
 ui["problem-type"].addEventListener("click", () => ui.message.focus());
 ui.agent.addEventListener("change", () => view.show());

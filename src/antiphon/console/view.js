@@ -101,7 +101,7 @@ export class View {
   }
 
   notice() {
-    if (this.phase === "held") return [`${this.agentName()} keeps the line open for a minute.`, "end", "End it instead"];
+    if (this.phase === "held") return [`${this.agentName()} keeps the line open.`, "end", "End it instead"];
     if (this.phase !== "call") return [""];
     if (this.searching) return ["The connection is gone for the moment. Your call waits for it; you can also hang up."];
     if (this.soundBlocked) return ["The browser keeps the sound off.", "sound", "Turn it on"];

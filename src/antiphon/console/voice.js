@@ -3,7 +3,9 @@
 
 import { Line } from "./line.js";
 import { WAITS_MS, ticket as kept } from "./memory.js";
-import { lineLost, microphoneGone, microphoneProblem, noMicrophoneHere, Problem } from "./problems.js";
+import { Microphone } from "./microphone.js";
+import { Network } from "./network.js";
+import { lineLost, Problem } from "./problems.js";
 import { RtcWay } from "./rtc.js";
 import { tell } from "./server.js";
 import { SocketWay } from "./socket.js";
@@ -16,12 +18,6 @@ const PLAYOUT_MS = 1000;
 const RETRY_MS = [0, 500, 1000, 2000];
 /** A request from before the network came back may never be answered; one on a slow network is. */
 const ANSWER_MS = [3000, 3000, 3000, 3000, 8000];
-
-/** An echo canceller that expects the agent's voice and hears none takes it out of the caller's,
- * so that the first words said over the agent are lost: with headphones it is better off. */
-function microphoneSettings(headphones) {
-  return { echoCancellation: !headphones, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
-}
 
 /** More of `hooks`: `change()` when `state` or the way is another one, `remote(stream)` with what
  * is to be heard, `outputMs()` of the sound device, if known. */
@@ -36,8 +32,8 @@ export class VoiceLine extends Line {
   ticket = null;
   socketOnly = !RtcWay.possible;
   nervousUntil = 0;
-  network = navigator.connection?.type;
   toldPlayoutAt = 0;
+  microphone = new Microphone();
 
   constructor(hooks, iceServers) {
     super(hooks);
@@ -73,15 +69,8 @@ export class VoiceLine extends Line {
   }
 
   async openMicrophone(headphones) {
-    if (!navigator.mediaDevices?.getUserMedia) throw noMicrophoneHere();
-    try {
-      this.microphone = await navigator.mediaDevices.getUserMedia({ audio: microphoneSettings(headphones) });
-    } catch (error) {
-      throw microphoneProblem(error);
-    }
-    if (this.over) return this.release();
-    for (const track of this.microphone.getAudioTracks()) track.onended = () => this.finish(microphoneGone());
-    for (const [target, name] of this.changesOfNetwork()) target.addEventListener(name, this.onNetwork);
+    await this.microphone.open(headphones, (problem) => this.finish(problem));
+    if (!this.over) this.network = new Network(() => this.onNetwork());
   }
 
   /** It did not come about: said by what is thrown, not by `hooks.end`. */
@@ -99,13 +88,13 @@ export class VoiceLine extends Line {
   async join(request) {
     if (!this.socketOnly) {
       try {
-        return await this.take(new RtcWay(this.microphone, this), request);
+        return await this.take(new RtcWay(this.microphone.stream, this), request);
       } catch (problem) {
         if (!problem.noPath || this.over || this.state === "up") throw problem;
       }
     }
     const resumed = this.ticket ? { ...this.resuming(), within: request.within } : request;
-    await this.take(new SocketWay(this.microphone, this), resumed);
+    await this.take(new SocketWay(this.microphone.stream, this), resumed);
   }
 
   resuming() {
@@ -243,23 +232,14 @@ export class VoiceLine extends Line {
     if (Object.keys(playout).length) this.deliver({ type: "antiphon.playout", ...playout });
   }
 
-  changesOfNetwork() {
-    return [[window, "online"], ...(navigator.connection?.addEventListener ? [[navigator.connection, "change"]] : [])];
-  }
-
-  onNetwork = (event) => {
-    // A browser also tells of each new guess at how fast the network is.
-    const { type } = navigator.connection ?? {};
-    const same = type === this.network && event.type === "change";
-    this.network = type;
-    if (same) return;
+  onNetwork() {
     this.nervousUntil = performance.now() + NERVOUS_MS;
     this.socketOnly = !RtcWay.possible;
     if (this.state !== "searching") return;
     // What was asked by the old network may never be answered.
     if (this.trial && !this.trial.answered) this.trial.close();
     this.wake?.();
-  };
+  }
 
   // ---- what the page asks ----
 
@@ -269,20 +249,13 @@ export class VoiceLine extends Line {
 
   setMuted(muted) {
     this.muted = muted;
-    for (const track of this.microphone?.getAudioTracks() ?? []) track.enabled = !muted;
+    this.microphone.setMuted(muted);
     this.keep({ muted });
   }
 
   /** Remember more about the call. */
   keep(more) {
     if (this.ticket && !this.over && !this.hangingUp) kept.write((this.ticket = { ...this.ticket, ...more }));
-  }
-
-  /** Takes effect in mid-call where the browser can do that. */
-  setHeadphones(headphones) {
-    for (const track of this.microphone?.getAudioTracks() ?? []) {
-      track.applyConstraints(microphoneSettings(headphones)).catch(() => {});
-    }
   }
 
   hangUp() {
@@ -326,11 +299,8 @@ export class VoiceLine extends Line {
       if (!this.saidGoodbye) tell("/api/voice/hangup", this.ticket);
     }
     clearTimeout(this.looking);
-    for (const [target, name] of this.changesOfNetwork()) target.removeEventListener(name, this.onNetwork);
-    for (const track of this.microphone?.getTracks() ?? []) {
-      track.onended = null;
-      track.stop();
-    }
+    this.network?.stop();
+    this.microphone.close();
     this.trial?.close();
     this.way?.close();
     this.wake?.();
