@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import numpy as np
 from tests.support.fake_host import FakeHost, FakeSession
@@ -22,8 +23,12 @@ QUIET = [bytes(640)]
 async def speaking(caller: SocketCaller, message: bytes) -> AsyncIterator[None]:
     """Sends the same 20 ms again and again."""
     task = asyncio.create_task(caller.speak([message] * 1000))
-    yield
-    task.cancel()
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def loud_frames(session: FakeSession) -> list[bool]:
@@ -94,15 +99,18 @@ async def test_a_halt_of_the_network_is_no_pause_of_speech() -> None:
         speaking(caller, voice),
     ):
         await caller.until("session.created")
-        await asyncio.sleep(1.5)
+        session: Any = host.sessions[0]
+        await eventually(lambda: session.call._connection._alive.streaming)
+        count = len(loud_frames(session))
         proxy.works.clear()
         await asyncio.sleep(0.7)
         proxy.works.set()
         await asyncio.sleep(0.3)
-        heard = loud_frames(host.sessions[0])
-        # Nothing was made up in its place, and nothing of it is missing.
-        assert all(heard[heard.index(True) :])
-        assert len(heard) - heard.index(True) > 2.2 / 0.02
+        heard = "".join("#" if loud else "." for loud in loud_frames(session))[count:]
+        # Nothing is made up in its place, but for a moment on a machine that halts itself, and
+        # nothing of it is missing.
+        assert "." * 15 not in heard
+        assert heard.count("#") > 40
 
 
 async def test_a_client_that_stops_sending_is_heard_to_pause() -> None:
