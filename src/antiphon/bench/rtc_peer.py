@@ -61,6 +61,8 @@ class Peer:
         self.gone = asyncio.Event()
         self.sounded = asyncio.Event()
         self.connected_s = self.sound_s = 0.0
+        self.last_sound_s = 0.0
+        """When the last audible packet that was looked at came, Unix time."""
         self.audible = self.looked_at = self.messages = 0
         self._loop = asyncio.get_running_loop()
         self.decodes = decodes
@@ -99,14 +101,23 @@ class Peer:
 
     def hang_up(self) -> None:
         """Say so, where there is a way."""
+        self.tell(json.dumps({"type": "antiphon.hang_up"}))
+
+    def tell(self, text: str) -> None:
+        """Send an event, where there is a way."""
         if self._data is not None and self._data.readyState == "open":
-            self._data.send(json.dumps({"type": "antiphon.hang_up"}))
+            self._data.send(text)
+
+    def throw(self, datagram: bytes) -> None:
+        """Send what is no packet of this call."""
+        self._send(datagram)
 
     async def aclose(self) -> None:
         """Idempotent."""
         self._stop()
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await self._pc.close()
+        self.gone.set()
 
     def vanish(self) -> None:
         """As a telephone that is thrown into water: nothing more is said, nothing answered."""
@@ -154,8 +165,8 @@ class Peer:
             self._say(next(self._packets))
         if self._frames % REPORT_EVERY < due:
             self._report()
-        if self._data is not None and self._frames % PLAYOUT_EVERY < due:
-            self._tell_playout()
+        if self._frames % PLAYOUT_EVERY < due:
+            self.tell(_PLAYOUT)
         self._due_s += due * FRAME_MS / 1000
         self._timer = self._loop.call_at(self._due_s, self._tick)
 
@@ -176,11 +187,6 @@ class Peer:
         pair = self._ice._nominated.get(1)
         if pair is not None and not pair.protocol.transport.is_closing():
             pair.protocol.transport.sendto(data, pair.remote_addr)
-
-    def _tell_playout(self) -> None:
-        assert self._data is not None
-        if self._data.readyState == "open":
-            self._data.send(_PLAYOUT)
 
     def _report(self) -> None:
         from antiphon.channels.rtp.packet import Report, ReportBlock, make_report, ntp_time
@@ -225,9 +231,9 @@ class Peer:
         self._their_ssrc = ssrc
         self.arrivals.add(sequence, timestamp, len(data) - 12, at_s)
         if self.decodes or not self.sound_s:
-            self._listen(data)
+            self._listen(data, at_s)
 
-    def _listen(self, data: bytes) -> None:
+    def _listen(self, data: bytes, at_s: float) -> None:
         from pylibsrtp import Error
 
         from antiphon.channels.rtp.packet import parse_rtp
@@ -241,6 +247,7 @@ class Peer:
         self.looked_at += 1
         if is_audible(self._decoder.decode(packet.payload)):
             self.audible += 1
+            self.last_sound_s = at_s
             if not self.sound_s:
                 self.sound_s = self._loop.time()
                 self.sounded.set()
