@@ -78,6 +78,7 @@ BROAD_EXCEPT: dict[str, str] = {
     "channels/sip/endpoint.py:SipEndpoint._serve": "outermost frame of a call; other calls go on",
     "channels/sip/station.py:Station._received": "outermost frame of a message; others go on",
     "channels/sip/station.py:Station._tick": "outermost frame of a timer; others go on",
+    "channels/pacer.py:Pacer.run": "the outermost frame of a line's clock",
     "channels/voice/call.py:VoiceCall._tick": "outermost frame of a call's clock; others go on",
     "phone/campaign.py:Campaigns.run": "outermost frame of all campaigns; a full disk holds them",
     "providers/tts/_flite_ctypes.py:FliteLibrary._on_stream": "outermost frame in a C callback",

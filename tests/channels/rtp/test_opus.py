@@ -117,3 +117,39 @@ def test_without_the_library_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
             OpusEncoder()
     finally:
         opus._library.cache_clear()
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 24_000, 48_000])
+@pytest.mark.parametrize("mode", [opus.CLEAR, opus.ROBUST, opus.OpusMode(24_000, 20)])
+def test_libopus_finds_the_same_copies(rate_hz: int, mode: opus.OpusMode) -> None:
+    library = opus._need_library()
+    if not hasattr(library, "opus_packet_has_lbrr"):
+        pytest.skip("this libopus is too old to tell")
+    encoder = OpusEncoder(rate_hz, mode)
+    at = np.arange(60 * rate_hz // 50) / rate_hz
+    pcm = (np.sin(2 * np.pi * 150 * at) * 9000 * (np.sin(2 * np.pi * 2 * at) > 0)).astype("<i2")
+    found = set()
+    for frame in np.split(pcm, 60):
+        packet = encoder.encode(frame.tobytes())
+        has = bool(library.opus_packet_has_lbrr(packet, len(packet)))
+        assert opus.copied_ms(packet) == (20 if has else 0)
+        found.add(has)
+    assert found == ({False} if mode is opus.CLEAR else {False, True})
+
+
+def test_of_what_is_no_frame_there_is_no_copy() -> None:
+    for packet in (b"", b"\x08", b"\xff\xff", b"\x0b\xff\xff"):
+        assert opus.copied_ms(packet) == 0
+    # One bit for speech and one for the copy; of 60 ms three for speech; of stereo twice.
+    assert opus.copied_ms(b"\x48\x40") == 20
+    assert opus.copied_ms(b"\x48\xbf") == 0
+    assert opus.copied_ms(b"\x58\x10") == 60
+    assert opus.copied_ms(b"\x4c\x10") == 20
+
+
+def test_an_encoder_may_be_tuned_at_any_frame() -> None:
+    encoder, decoder = OpusEncoder(24_000, opus.CLEAR), OpusDecoder()
+    frames = [bytes(960)] * 4
+    for mode in (opus.ROBUST, opus.CLEAR, opus.OpusMode(16_000, 25)):
+        encoder.tune(mode)
+        assert all(len(decoder.decode(encoder.encode(frame))) == 640 for frame in frames)
