@@ -52,13 +52,15 @@ async def line() -> AsyncIterator[Line]:
 
 
 async def test_it_opens_speaks_and_hears(line: Line) -> None:
-    await line.begin(ScriptedWire())
+    connection = await line.begin(ScriptedWire())
     first = line.wire.events[0]
     assert (first["type"], first["session_id"]) == ("antiphon.socket.opened", "call_1")
     assert first["token"] == line.ticket.token
     await eventually(lambda: len(line.wire.sound) > 3)
     line.wire.say(tone(440, 30, 16_000))
     assert line.session.heard_frames >= 1
+    assert connection.stats.packets == 1
+    assert connection.stats.sent == len(line.wire.sound)
 
 
 async def test_the_far_end_is_as_far_as_it_says(line: Line) -> None:
