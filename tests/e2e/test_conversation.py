@@ -21,6 +21,7 @@ from tests.e2e.capture import (
     start_recording,
     stop_recording,
 )
+from tests.support.bad_network import OFFER, BadNetwork
 from tests.support.live import chromium, serving
 
 from antiphon.agent.load import load_agent
@@ -57,6 +58,7 @@ async def calling(
     headphones: bool = False,
     mode: str = "automatic",
     resume_s: float = 60.0,
+    network: BadNetwork | None = None,
 ) -> AsyncIterator[tuple[Page, Supervisor]]:
     """A page in a call with the cafe, both sides recorded from its beginning."""
     cafe = load_agent(CAFE)
@@ -70,6 +72,8 @@ async def calling(
         async with serving(supervisor, settings) as url, chromium(wav) as browser:
             page = await browser.new_page()
             await page.add_init_script(REMEMBER_MICROPHONE)
+            if network is not None:
+                await page.route(OFFER, network.route)
             await page.goto(url)
             await page.set_checked("#headphones", headphones)
             await page.click("#talk:not([disabled])")
@@ -78,6 +82,8 @@ async def calling(
             yield page, supervisor
     finally:
         await supervisor.drain(0)
+        for proxy in network.proxies if network is not None else ():
+            await proxy.aclose()
 
 
 async def speech(text: str) -> tuple[Samples, int]:
@@ -193,12 +199,19 @@ async def test_a_page_closed_in_mid_sentence_leaves_nothing(data: Path) -> None:
                 await asyncio.sleep(0.02)
 
 
-async def test_a_page_loaded_again_in_mid_sentence_hears_the_rest(data: Path) -> None:
+@pytest.mark.parametrize("why", ["loaded again", "network away"])
+async def test_who_was_away_in_mid_sentence_hears_the_rest(data: Path, why: str) -> None:
     wav = microphone(data / "microphone.wav")
-    async with calling(wav, data) as (page, supervisor):
+    network = BadNetwork()
+    async with calling(wav, data, network=network) as (page, supervisor):
         await page.wait_for_selector(".agent-line .words >> text=Hi, welcome")
-        await page.reload()
-        await page.wait_for_selector("[data-phase=call]", timeout=10_000)
+        if why == "loaded again":
+            await page.reload()
+            await page.wait_for_selector("[data-phase=call]", timeout=10_000)
+        else:
+            network.outage(3)
+            await page.wait_for_selector("[data-line=searching]")
+            await page.wait_for_selector("[data-line=up]", timeout=10_000)
         await page.wait_for_selector(".agent-line .words >> text=you?", timeout=15_000)
         await page.wait_for_selector("[data-agent=listening]")
         said = await page.locator(".agent-line .words").all_text_contents()
