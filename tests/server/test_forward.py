@@ -135,22 +135,19 @@ async def test_a_new_call_goes_where_there_is_room(front: Front) -> None:
     async with front.client(0) as client:
         # Nothing is known of the other one yet.
         assert (await offer(client)).status_code == 503
-        front.board(FULL, IDLE)
-        await asyncio.sleep(0.05)
+        await front.board(FULL, IDLE)
         assert (await offer(client)).json()["session_id"].startswith("w1_")
-        front.board(FULL, FULL)
-        await asyncio.sleep(0.05)
+        await front.board(FULL, FULL)
         assert (await offer(client)).json()["error"]["type"] == "capacity_error"
         # It was said to be there, and is not: then this one answers.
-        front.board(FULL, IDLE)
+        await front.board(FULL, IDLE)
         front.workers[1].close()
         await asyncio.wait_for(front.workers[1].task, 10)
         assert (await offer(client)).json()["error"]["type"] == "capacity_error"
 
 
 async def test_calls_over_one_connection_spread(front: Front) -> None:
-    front.board(IDLE, IDLE)
-    await asyncio.sleep(0.05)
+    await front.board(IDLE, IDLE)
     async with front.client(0) as client:
         for _ in range(6):
             assert (await offer(client)).status_code == 200
@@ -163,8 +160,7 @@ async def test_calls_over_one_connection_spread(front: Front) -> None:
 
 async def test_any_worker_tells_what_all_have_counted(front: Front) -> None:
     async with connect(f"ws://127.0.0.1:{front.port}/api/text", proxy=None):
-        front.board(IDLE, IDLE)
-        await asyncio.sleep(0.05)
+        await front.board(IDLE, IDLE)
         async with front.client(1) as client:
             answer = await client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -193,14 +189,12 @@ async def test_ready_says_how_many_are(front: Front) -> None:
             ((IDLE, None), 200, "ready: 1 of 2 workers\n"),
             ((IDLE, FULL), 200, "ready\n"),
         ):
-            front.board(*reports)
-            await asyncio.sleep(0.05)
+            await front.board(*reports)
             answer = await client.get("/readyz")
             assert (answer.status_code, answer.text) == (status, text)
         for worker in (0, 1):
             host(front, worker).ready = False
-        front.board(None, Report())
-        await asyncio.sleep(0.05)
+        await front.board(None, Report())
         assert (await client.get("/readyz")).status_code == 503
 
 
@@ -270,8 +264,7 @@ async def test_what_is_said_of_a_telephone_call_reaches_the_worker_that_has_it(l
 
 async def test_a_new_telephone_call_goes_where_there_is_room(line: Front) -> None:
     host(line, 0).max_calls = 0
-    line.board(FULL, IDLE)
-    await asyncio.sleep(0.05)
+    await line.board(FULL, IDLE)
     async with line.client(0) as client:
         form = {"CallSid": "CA1", "From": "+15550100", "To": "+15550199"}
         answer = await post(client, "/twilio/voice", form)
@@ -295,8 +288,9 @@ async def test_a_worker_that_is_not_told_is_only_noted(
     async with line.client(0) as client:
         done = {"CallSid": "CA1", "CallStatus": "completed"}
         assert (await post(client, "/twilio/status", done)).status_code == 204
-        await asyncio.sleep(0.05)
-    assert "worker 1 was not told" in caplog.text
+        async with asyncio.timeout(5):
+            while "worker 1 was not told" not in caplog.text:  # noqa: ASYNC110 - after the answer
+                await asyncio.sleep(0.005)
 
 
 # ---- parts -------------------------------------------------------------------------------------

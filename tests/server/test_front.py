@@ -199,6 +199,7 @@ async def test_while_nobody_is_there_one_waits_and_is_told(
     assert answer.startswith(b"HTTP/1.1 503 ")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
+    monkeypatch.setattr(front_module, "PATIENCE_S", 5.0)
     await rig.connect(b"GET / HTTP/1.1\r\n\r\n")
     await until(lambda: rig.porter.waiting == 1)
     rig.board.told(2, FREE)

@@ -68,8 +68,7 @@ async def test_one_that_names_a_call_goes_on_to_its_worker(front: Front) -> None
 
 
 async def test_a_new_call_goes_on_to_where_there_is_room(front: Front) -> None:
-    front.board(FREE, FREE)
-    await asyncio.sleep(0.05)
+    await front.board(FREE, FREE)
     await talk(front, "/api/text")
     cast("NamedHost", front.workers[0].host).max_calls = 0
     await talk(front, "/api/text", b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")

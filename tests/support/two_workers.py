@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import socket
+import termios
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -79,6 +81,12 @@ class Worker:
     def tell(self, said: object) -> None:
         self.control.send(json.dumps(said).encode() + b"\n")
 
+    @property
+    def unread(self) -> int:
+        """Bytes that it has not read yet; not 0 as long as there are some (unix(7))."""
+        told = fcntl.ioctl(self.control, termios.TIOCOUTQ, bytes(4))
+        return int.from_bytes(told, "little")
+
     def hand(self, connection: socket.socket) -> None:
         """Give it a connection, as the front does."""
         socket.send_fds(self.door, [b"\0"], [connection.fileno()])
@@ -113,14 +121,20 @@ class Front:
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as client:
             yield client
 
-    def board(self, *reports: Report | None) -> None:
-        """Let all know how busy everybody is."""
+    async def board(self, *reports: Report | None) -> None:
+        """Let all know how busy everybody is, and wait until those know who are still there."""
         board = Board(len(reports))
         for number, report in enumerate(reports):
             board.started(number)
             board.told(number, report)
-        for worker in self.workers:
+        there = [worker for worker in self.workers if not worker.task.done()]
+        for worker in there:
             worker.tell({"board": board.written()})
+        async with asyncio.timeout(5):
+            while any(worker.unread for worker in there):  # noqa: ASYNC110 - no event for it
+                await asyncio.sleep(0.005)
+        # What was read is understood in the next step of the loop.
+        await asyncio.sleep(0.02)
 
     def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self.listener)
