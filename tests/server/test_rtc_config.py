@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from antiphon.agent.explain import AgentFileError
-from antiphon.channels.webrtc.config import RtcConfig
+from antiphon.channels.webrtc.config import IceServer, RtcConfig, TurnConfig
 from antiphon.errors import ConfigError
 from antiphon.server.rtc_config import load_rtc
 
+DOCS = (Path(__file__).parents[2] / "docs" / "network.md").read_text(encoding="utf-8")
 GOOD = """\
 ice_servers:
   - urls: [stun:stun.example.com:3478]
@@ -106,3 +109,13 @@ def test_what_is_wrong_is_said_with_its_line(
 def test_no_mapping_at_all(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=r"rtc\.yaml"):
         load_rtc(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("model", [RtcConfig, TurnConfig, IceServer], ids=lambda m: m.__name__)
+def test_every_key_is_documented(model: type[BaseModel]) -> None:
+    assert not [name for name in model.model_fields if f"`{name}`" not in DOCS]
+
+
+@pytest.mark.parametrize("code", re.findall(r"```yml\n(.*?)```", DOCS, re.DOTALL))
+def test_files_in_the_docs_are_valid(code: str, tmp_path: Path) -> None:
+    load_rtc(written(tmp_path, code))

@@ -72,7 +72,9 @@ static-auth-secret={secret}
 no-tls
 no-dtls
 no-cli
-allow-loopback-peers
+no-multicast-peers
+denied-peer-ip=0.0.0.0-255.255.255.255
+allowed-peer-ip={host}
 userdb={folder / "turndb"}
 pidfile={folder / "turn.pid"}
 log-file={log}
