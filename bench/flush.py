@@ -107,7 +107,8 @@ async def in_the_browser(host: Host, page: Page, rounds: int) -> list[float]:
     await page.evaluate(LISTEN)
     found = []
     for _ in range(rounds):
-        while not await page.evaluate(f"window.levels.at(-1)?.[1] > {_QUIET}"):
+        sounds = f"window.levels.at(-1)?.[1] > {_QUIET}"
+        while not await page.evaluate(sounds):  # noqa: ASYNC110 - the page may not be asked to wait
             await asyncio.sleep(0.02)
         await asyncio.sleep(SPEAKS_S)
         at_ms = stop(host) * 1000
