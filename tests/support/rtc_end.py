@@ -14,9 +14,13 @@ from antiphon.channels.webrtc.port import MediaPort
 class End:
     """A peer connection whose sound goes by a port. It sends what it is told to, or nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, data_first: bool = False) -> None:
         self.pc = RTCPeerConnection(
-            RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+            RTCConfiguration(
+                iceServers=[],
+                bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
+                alwaysNegotiateDataChannels=data_first,
+            )
         )
         line = self.pc.addTransceiver("audio", "sendrecv")
         codecs = RTCRtpSender.getCapabilities("audio").codecs
@@ -24,6 +28,7 @@ class End:
         self.rtp: list[bytes] = []
         self.rtcp: list[bytes] = []
         self.port = MediaPort(line, self.rtp.append, self.rtcp.append)
+        self.port.bundled()
 
     async def offer(self) -> str:
         await self.pc.setLocalDescription(await self.pc.createOffer())

@@ -63,8 +63,8 @@ class ScriptedCall:
 class Rig:
     """A connection, its call, its peer; `tick` is the call's clock."""
 
-    def __init__(self) -> None:
-        self.call, self.peer = ScriptedCall(), End()
+    def __init__(self, *, data_first: bool = False) -> None:
+        self.call, self.peer = ScriptedCall(), End(data_first=data_first)
         self.let_go: list[Any] = []
         self.connection = WebRtcConnection(cast(VoiceCall, self.call), self.let_go.append)
         self.stream = Stream(self.peer.port.ssrc)
@@ -123,6 +123,19 @@ async def test_the_answer_asks_for_what_is_sent(rig: Rig) -> None:
     packet = parse_rtp(rig.peer.rtp[0])
     assert packet is not None
     assert (packet.ssrc, packet.extension) == (rig.connection._port.ssrc, None)
+
+
+async def test_an_offer_whose_first_line_is_the_one_of_data() -> None:
+    rig = Rig(data_first=True)
+    offer = await rig.peer.offer()
+    assert offer.index("m=application") < offer.index("m=audio")
+    await rig.connection.accept(offer)
+    await rig.peer.take(await rig.connection.answer())
+    await rig.peer.ready()
+    await until(lambda: "connected" in rig.call.told)
+    rig.say()
+    await until(lambda: rig.call.frames)
+    await rig.aclose()
 
 
 async def test_the_two_sides_tell_each_other_what_came(rig: Rig) -> None:

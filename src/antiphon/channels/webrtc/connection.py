@@ -82,6 +82,7 @@ class WebRtcConnection:
         Raises:
             BadOffer: aiortc cannot use it.
         """
+        self._port.bundled()
         codecs = RTCRtpSender.getCapabilities("audio").codecs
         self._line.setCodecPreferences([c for c in codecs if c.mimeType == "audio/opus"])
         try:

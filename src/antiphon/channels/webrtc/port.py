@@ -91,6 +91,12 @@ class MediaPort:
         """Of Opus, as agreed. To be asked when the peer's description is applied."""
         return int(self._transceiver._codecs[0].payloadType)
 
+    def bundled(self) -> None:
+        """All lines go by one transport from the beginning: the connection's policy is max-bundle.
+        To be called before the offer is applied, because aiortc would close that transport when the
+        first line of the offer is the one of data."""
+        self._transceiver._bundled = True
+
     def plain(self) -> None:
         """Agree on no header extension. To be called between the offer and the answer: they are for
         telling streams apart, and there is one."""
