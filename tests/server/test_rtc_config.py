@@ -94,7 +94,12 @@ def test_a_file_may_hold_one_thing(tmp_path: Path) -> None:
         ("udp_ports: 40000", 1, "udp_ports", "should be a list"),
         ("resume_s: 1000", 1, "resume_s", "too large"),
         ("relay_only: true", 1, "", "needs a TURN server"),
-        ("advertise: ['${TURN_SECRET}']", 1, "advertise[0]", "only secrets"),
+        (
+            "ice_servers:\n  - urls: [stun:x]\n    username: ${TURN_SECRET}",
+            3,
+            "ice_servers[0].username",
+            "only secrets",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(

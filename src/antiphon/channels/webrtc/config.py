@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from antiphon.providers.secret import Secret
+from antiphon.providers.secret import REFERENCE, Secret
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -58,6 +58,12 @@ def _network(text: str) -> str:
         ) from None
 
 
+def _plain(text: str) -> str:
+    if REFERENCE.fullmatch(text):
+        raise ValueError("only secrets are taken from the environment; write it here")
+    return text
+
+
 def _some(urls: tuple[str, ...]) -> tuple[str, ...]:
     if not urls:
         raise ValueError("at least one address belongs here")
@@ -86,7 +92,9 @@ class IceServer(Group):
     """A STUN or TURN server that needs no password, or a fixed one."""
 
     urls: StunUrls = Field(description="`stun:`, `turn:` or `turns:` addresses.")
-    username: str = Field(default="", max_length=200, description="The name for a TURN server.")
+    username: Annotated[str, AfterValidator(_plain)] = Field(
+        default="", max_length=200, description="The name for a TURN server."
+    )
     credential: Secret | None = Field(
         default=None, description="Its password. Every caller gets to see it; prefer `turn`."
     )
