@@ -17,6 +17,7 @@ import yaml
 
 from antiphon.errors import ConfigError
 
+EMPTY = "the file is empty"
 MAX_BYTES = 512 * 1024
 MAX_DEPTH = 40
 MAX_VALUES = 50_000
@@ -89,6 +90,28 @@ def read_document(path: str | Path) -> Document:
     return parse_document(_read_text(name), name)
 
 
+def read_mapping(path: str | Path, *, if_empty: str, if_other: str) -> Document:
+    """A file whose value is a mapping.
+
+    Args:
+        if_empty: what an empty one should have, after a semicolon.
+        if_other: what to say of one that is something else.
+
+    Raises:
+        ConfigError: it is not, or as `read_document`.
+    """
+    try:
+        document = read_document(path)
+    except ConfigError as error:
+        if not error.message.startswith(EMPTY):
+            raise
+        message = f"{EMPTY}; {if_empty}"
+        raise ConfigError(message, path=error.path, line=error.line) from None
+    if not isinstance(document.value, dict):
+        raise ConfigError(if_other, path=document.path, line=1)
+    return document
+
+
 def parse_document(text: str, name: str) -> Document:
     """Parse the text of a file called `name`; raises like `read_document`."""
     try:
@@ -105,7 +128,7 @@ def parse_document(text: str, name: str) -> Document:
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"this is not YAML: {error}", path=name) from None
     if node is None or node.tag == _NULL:
-        raise ConfigError("the file is empty; an agent needs at least `name:`", path=name, line=1)
+        raise ConfigError(f"{EMPTY}; an agent needs at least `name:`", path=name, line=1)
     builder = _Builder(name)
     value = builder.build(node, ())
     return Document(name, value, builder.lines, tuple(builder.problems))

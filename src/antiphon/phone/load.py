@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from antiphon.agent.explain import AgentFileError, explain, is_secret
-from antiphon.agent.yaml_lines import Document, Loc, dotted, read_document
+from antiphon.agent.yaml_lines import Document, Loc, dotted, read_mapping
 from antiphon.errors import ConfigError, UserFacingError
 from antiphon.phone.config import PhoneConfig
 from antiphon.phone.vendors import vendor_class
@@ -23,16 +23,11 @@ def load_phone(path: str | Path) -> PhoneConfig:
         AgentFileError: a ConfigError whose `errors` are all that was found, with lines.
         ConfigError: the file cannot be read, or is not YAML.
     """
-    try:
-        document = read_document(path)
-    except ConfigError as error:
-        if not error.message.startswith("the file is empty"):
-            raise
-        message = "the file is empty; it needs `vendors:` or `sip:`"
-        raise ConfigError(message, path=error.path, line=error.line) from None
-    if not isinstance(document.value, dict):
-        message = "phone.yaml is a mapping of keys to values, such as `public_url: https://...`"
-        raise ConfigError(message, path=document.path, line=1)
+    document = read_mapping(
+        path,
+        if_empty="it needs `vendors:` or `sip:`",
+        if_other="phone.yaml is a mapping of keys to values, such as `public_url: https://...`",
+    )
     problems = list(document.problems)
     config = None
     schema = PhoneConfig.model_json_schema()

@@ -12,22 +12,21 @@ Every request is verified first; one that is forged, stale or sent twice is answ
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
 
 from fastapi import FastAPI, Request, Response, WebSocket
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.requests import HTTPConnection
 
 from antiphon.channels.base import TransferResult
 from antiphon.channels.phone.extras import Meanwhile, Orders
 from antiphon.channels.phone.vendor import BadMessage, Document, Forged, Webhook
 from antiphon.errors import CapacityError
+from antiphon.server.body import read_body
 from antiphon.server.phone_service import PhoneService
 
-BODY_TIMEOUT_S = 10.0
 MAX_FIELDS = 500
 METHODS = ["GET", "POST"]
 
@@ -68,7 +67,7 @@ def _route(
     service: PhoneService, name: str, answer: Answer
 ) -> Callable[[Request], Awaitable[Response]]:
     async def route(request: Request) -> Response:
-        hook = _webhook(service, request, request.method, await _body(request))
+        hook = _webhook(service, request, request.method, await read_body(request))
         try:
             service.companies[name].vendor.verify(hook)
             document = answer(hook, request.path_params.get("call", ""))
@@ -162,13 +161,3 @@ def _webhook(service: PhoneService, asked: HTTPConnection, method: str, body: by
             raise HTTPException(400, "There are too many fields.") from None
     url = base + path + (f"?{query}" if query else "")
     return Webhook(method, url, headers, body, form, time.time())
-
-
-async def _body(request: Request) -> bytes:
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await request.body()
-    except TimeoutError:
-        raise HTTPException(408, "The request took too long to arrive.") from None
-    except ClientDisconnect:
-        raise HTTPException(400, "The request was not sent to its end.") from None
