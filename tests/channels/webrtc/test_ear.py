@@ -203,6 +203,19 @@ def test_a_burst_that_comes_late_is_heard_at_once(said: list[bytes]) -> None:
     assert line.ear.stats.lost == 0
 
 
+def test_a_network_that_halts_for_a_moment_puts_no_gap_into_a_word(said: list[bytes]) -> None:
+    line, sent = Line(), datagrams(said[:120], 0)
+    for halted in range(0, 120, 15):
+        for one in sent[halted : halted + 5]:
+            line.push(one)
+            line.tick()
+        for _ in range(10):
+            assert line.tick() == 0
+        assert sum(line.push(one) for one in sent[halted + 5 : halted + 15]) == 10
+    assert len(line.heard) == 120
+    assert line.ear.stats.concealed_ms == 0
+
+
 def test_silence_that_was_made_too_much_is_taken_out_of_a_long_silence(said: list[bytes]) -> None:
     line, sent = Line(), datagrams(said[:100] + [bytes(FRAME_BYTES)] * 200, 0)
     line.play(list(sent[:40]))
@@ -217,6 +230,14 @@ def test_silence_that_was_made_too_much_is_taken_out_of_a_long_silence(said: lis
     assert len(line.heard) == 170 + made
     line.play(list(sent[170:]))
     assert abs(len(line.heard) - len(sent)) <= 1
+
+
+def test_who_never_sends_anything_is_silent(said: list[bytes]) -> None:
+    line = Line()
+    assert [line.tick() for _ in range(20)] == [0] * 15 + [1] * 5
+    assert all(dbfs(frame) < -100 for frame in line.heard)
+    assert [line.push(one) for one in datagrams(said[:3], 0)] == [1, 1, 1]
+    assert line.tick() == 0
 
 
 def test_what_is_no_rtp_is_counted() -> None:

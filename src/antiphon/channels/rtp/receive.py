@@ -28,7 +28,7 @@ from antiphon.types import FRAME_BYTES, FRAME_MS, INPUT_RATE_HZ
 WAIT_MS = 60
 """How long packets wait for one that should come before them."""
 SILENT_AFTER_MS = 120
-"""Nothing came for so long: the frames go on without it."""
+"""On a telephone line, whose packets come evenly."""
 MOST_HELD = 50
 """Packets that wait; one more ends the wait."""
 MOST_AHEAD, MOST_BEHIND = 3000, 100
@@ -81,10 +81,12 @@ class Receiver:
 
     Args:
         codecs: what may come, by payload type.
+        silent_after_ms: nothing came for so long: the frames go on without it.
     """
 
-    def __init__(self, codecs: Mapping[int, Codec]) -> None:
+    def __init__(self, codecs: Mapping[int, Codec], silent_after_ms: int = SILENT_AFTER_MS) -> None:
         self.stats = LineStats()
+        self._silent_after_ms = silent_after_ms
         self._codecs = dict(codecs)
         self._clocks = _clocks(codecs)
         self._decoders: dict[int, Decoder] = {}
@@ -172,7 +174,7 @@ class Receiver:
         if self._came_s is None or self._held:
             return frames
         silent_ms = _ms(now_s - self._came_s)
-        least_ms = 0 if self._quiet else max(SILENT_AFTER_MS, self._packet_ms * 5 // 2)
+        least_ms = 0 if self._quiet else max(self._silent_after_ms, self._packet_ms * 5 // 2)
         if silent_ms < least_ms:
             return frames
         # The next packet is not late before its own length is over.

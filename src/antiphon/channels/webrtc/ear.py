@@ -5,6 +5,12 @@ from __future__ import annotations
 from antiphon.channels.rtp.codec import Codec
 from antiphon.channels.rtp.packet import ReportBlock, parse_rtp
 from antiphon.channels.rtp.receive import LineStats, Receiver
+from antiphon.types import FRAME_BYTES, FRAME_MS
+
+SILENT_AFTER_MS = 300
+"""A mobile network may halt for so long and then bring everything at once: silence put in between
+would cut words in two, and end turns that go on."""
+_SILENCE = bytes(FRAME_BYTES)
 
 
 class Ear:
@@ -18,7 +24,9 @@ class Ear:
     """
 
     def __init__(self, payload_type: int) -> None:
-        self._receiver = Receiver({payload_type: Codec("opus", payload_type, 48_000, 2)})
+        codec = Codec("opus", payload_type, 48_000, 2)
+        self._receiver = Receiver({payload_type: codec}, SILENT_AFTER_MS)
+        self._polls = 0
 
     @property
     def stats(self) -> LineStats:
@@ -34,7 +42,11 @@ class Ear:
 
     def poll(self, now_s: float) -> list[bytes]:
         """Frames that are due because something did not come. To be asked every 20 ms."""
-        return self._receiver.poll(now_s)
+        if self.stats.packets:
+            return self._receiver.poll(now_s)
+        # A caller without a microphone, who may never send anything.
+        self._polls += 1
+        return [_SILENCE] if self._polls * FRAME_MS > SILENT_AFTER_MS else []
 
     def report(self) -> ReportBlock | None:
         """For the peer: what came since the last one."""
