@@ -52,13 +52,20 @@ _TONE = OpusSpeech.of(b"\x00\x20\x00\xe0" * 160 * 50)
 class Callers:
     """Makes the calls."""
 
-    def __init__(self, server: RtcServer, seed: int, soak: Soak, client: httpx.AsyncClient) -> None:
-        self._server, self._seed, self._soak, self._client = server, seed, soak, client
+    def __init__(
+        self,
+        server: RtcServer,
+        options: argparse.Namespace,
+        soak: Soak,
+        client: httpx.AsyncClient,
+    ) -> None:
+        self._server, self._soak, self._client = server, soak, client
+        self._seed, self._only = options.seed, options.only
 
     async def one(self, number: int) -> None:
         """A call, whatever becomes of it."""
         rng = random.Random(f"{self._seed}/{number}")
-        how = rng.choices(list(BEHAVIOURS), list(BEHAVIOURS.values()))[0]
+        how = self._only or rng.choices(list(BEHAVIOURS), list(BEHAVIOURS.values()))[0]
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self._behave(how, rng)
@@ -159,7 +166,7 @@ async def soak(options: argparse.Namespace, server: RtcServer) -> tuple[Soak, li
             await asyncio.sleep(1.0)
 
     async with httpx.AsyncClient(timeout=20, trust_env=False) as client:
-        callers = Callers(server, options.seed, result, client)
+        callers = Callers(server, options, result, client)
 
         async def worker(place: int) -> None:
             await asyncio.sleep(place * 0.1)
@@ -191,7 +198,7 @@ async def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="antiphon-soak-") as folder:
         # Who leaves without a word keeps the line for so long.
         rtc = Path(folder, "rtc.yaml")
-        rtc.write_text(f"resume_s: {RESUME_S}\n", encoding="utf-8")
+        rtc.write_text(f"resume_s: {RESUME_S}\n", encoding="utf-8")  # noqa: ASYNC240 - the first thing
         more = ("--max-lag-ms", "0", "--rtc", str(rtc))
         server = RtcServer(Path(folder), agent_file(options.vad), options.at_once * 20, *more)
         await server.start()
@@ -212,6 +219,7 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--vad", default="energy")
+    parser.add_argument("--only", choices=list(BEHAVIOURS), help="all callers do this")
     return uvloop.run(run(parser.parse_args()))
 
 
