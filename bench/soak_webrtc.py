@@ -32,6 +32,9 @@ from antiphon.bench.rtc_server import RtcServer, agent_file
 
 RESUME_S = 3
 LEFT_WAIT_S = 40.0
+FILES_WAIT_S = 60.0
+"""ICE notices after half a minute that nobody answers."""
+SPARE_FILES = 5
 PATIENCE_S = 30.0
 MOST_MB_PER_1000 = 5.0
 BEHAVIOURS = {
@@ -179,11 +182,15 @@ async def soak(options: argparse.Namespace, server: RtcServer) -> tuple[Soak, li
                 group.create_task(worker(place))
         watching.cancel()
     left = await server.calls_left(LEFT_WAIT_S)
-    after = server.cost()
+    after, over_s = server.cost(), time.monotonic()
+    while after.files > before.files + SPARE_FILES and time.monotonic() < over_s + FILES_WAIT_S:
+        await asyncio.sleep(1.0)
+        after = server.cost()
+    print(f"files closed {time.monotonic() - over_s:.0f} s after the last call")
     wrong = [f"{count} x {what}" for what, count in result.failed.items()]
     if left:
         wrong.append(f"{left:.0f} calls are left")
-    if after.files > before.files + 5:
+    if after.files > before.files + SPARE_FILES:
         wrong.append(f"{after.files} open files, {before.files} before")
     if result.mb_per_1000 > MOST_MB_PER_1000 and options.calls >= 500:
         wrong.append(f"memory grows by {result.mb_per_1000:.2f} MB in 1000 calls")
