@@ -76,8 +76,7 @@ export class SocketWay {
 
   /** What the microphone hears in frames of 20 ms, and a loudspeaker for what comes. */
   async openSound() {
-    this.ears = await context(UP_HZ, "capture");
-    this.mouth = await context(DOWN_HZ, "playback");
+    [this.ears, this.mouth] = await Promise.all([context(UP_HZ, "capture"), context(DOWN_HZ, "playback")]);
     if (this.closed) return this.close();
     this.capture = new AudioWorkletNode(this.ears, "capture", { channelCount: 1, channelCountMode: "explicit" });
     this.ears.createMediaStreamSource(this.microphone).connect(this.capture);
