@@ -19,9 +19,8 @@ def agent_file(vad: str = "silero", *, quiet: bool = False) -> dict[str, Any]:
     """An agent whose speech services are scripted and whose detector is a real one.
 
     It talks all the time, whatever the caller says meanwhile, and answers that afterwards; with
-    `quiet` it only listens, and understands nothing.
+    `quiet` it only listens: for the key that ends a turn, which no caller here presses.
     """
-    heard = "" if quiet else "I would like to know more about that"
     return {
         "name": "Load",
         "greeting": "" if quiet else " ".join([SENTENCE] * 3),
@@ -30,7 +29,7 @@ def agent_file(vad: str = "silero", *, quiet: bool = False) -> dict[str, Any]:
         "stt": {
             "provider": "scripted",
             "partial_every_ms": 100,
-            "transcripts": [{"text": heard, "complete": 0.9}],
+            "transcripts": [{"text": "I would like to know more about that", "complete": 0.9}],
         },
         "llm": {
             "provider": "scripted",
@@ -45,10 +44,8 @@ def agent_file(vad: str = "silero", *, quiet: bool = False) -> dict[str, Any]:
             "first_delay_ms": 80,
         },
         "turn": {
-            "interruption": {
-                "speech": "interruptible" if quiet else "protected",
-                "unclear_ms": 20_000,
-            },
+            "interruption": {"speech": "interruptible" if quiet else "protected"},
+            "endpointing": {"mode": "manual" if quiet else "automatic"},
             "silence": {"check_in_ms": 600_000},
         },
     }
