@@ -220,6 +220,26 @@ async def test_it_says_goodbye_and_closes_once(rig: Rig) -> None:
     assert rig.let_go == []
 
 
+async def test_what_does_not_close_keeps_no_socket(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("antiphon.channels.webrtc.connection.CLOSE_TIMEOUT_S", 0.05)
+    held, close = asyncio.Event(), rig.connection._pc.close
+
+    async def late() -> None:
+        await held.wait()
+        await close()
+
+    monkeypatch.setattr(rig.connection._pc, "close", late)
+    (ice,) = rig.connection._pc._ice
+    sockets = [protocol.transport for protocol in ice._protocols]
+    assert sockets
+    await rig.connection.aclose()
+    assert all(one.is_closing() for one in sockets)
+    held.set()
+    await until(lambda: rig.connection._pc.connectionState == "closed")
+
+
 async def test_a_peer_that_closes_is_lost_and_the_connection_let_go_of(rig: Rig) -> None:
     await rig.peer.aclose()
     await until(lambda: "lost" in rig.call.told)

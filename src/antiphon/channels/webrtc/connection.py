@@ -194,9 +194,11 @@ class WebRtcConnection:
         self._port.close()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._pc.close()
+                # Half closed it would keep its sockets, so it goes on when this has waited enough.
+                await asyncio.shield(self._pc.close())
         except TimeoutError:
             log.warning("a connection did not close", extra={"call_id": self._call.call_id})
+            self._pc.drop()
 
     async def _flush(self) -> None:
         """Polled, because aiortc tells of an emptier buffer only when it crosses a threshold."""

@@ -96,6 +96,12 @@ class Peer(RTCPeerConnection):
         for connection in self._ice:
             await connection.add_remote_candidate(candidate)
 
+    def drop(self) -> None:
+        """Let go of the sockets, where closing does not come to its end."""
+        for connection in self._ice:
+            for protocol in connection._protocols:
+                protocol.transport.abort()
+
     @property
     def why_unreachable(self) -> str:
         """Why there is no candidate, as a sentence for the caller."""
