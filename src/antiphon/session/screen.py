@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 from antiphon.session.notices import Notice, resumed
 
-MOST_REMEMBERED = 400
-"""Lasting notices, two of a turn; the oldest are forgotten."""
+MOST_REMEMBERED = 600
+"""Lasting notices, two or three of a turn; the oldest are forgotten."""
 LASTING = frozenset(
     (
         "conversation.item.input_audio_transcription.completed",
         "response.output_audio_transcript.done",
+        "response.done",
     )
 )
 TAKEN_BACK = "conversation.item.deleted"
