@@ -23,10 +23,11 @@ _MODEL = "silero_vad_op18_ifless.onnx"
 _WINDOW = 512
 _CONTEXT = 64
 _WINDOW_MS = _WINDOW * 1000 // INPUT_RATE_HZ
+_SCALE = np.float32(1.0 / 32768.0)
 _RATE = np.array(INPUT_RATE_HZ, dtype=np.int64)
-# A window in which no sample is louder than this (-72 dBFS) is what a muted microphone sends. No
-# voice survives there, so the network is not asked.
-_MUTED_PEAK = 8
+# A window that is not louder than this (-72 dBFS) is what a muted microphone sends. No voice
+# survives there, so the network is not asked.
+_MUTED_ENERGY = _WINDOW * (8 / 32768) ** 2
 # The network answers late: by the first window of speech about so much of it has been heard, and it
 # goes on hearing speech for so long after its end. Medians over 80 recorded utterances.
 _ONSET_LAG_MS = 20
@@ -109,8 +110,9 @@ class SileroStream:
     def _probability(self, window: np.ndarray[tuple[int], np.dtype[np.int16]]) -> float:
         samples = self._input[0]
         samples[:_CONTEXT] = samples[-_CONTEXT:]
-        np.multiply(window, np.float32(1.0 / 32768.0), out=samples[_CONTEXT:], casting="unsafe")
-        if window.max() <= _MUTED_PEAK and window.min() >= -_MUTED_PEAK:
+        newest = samples[_CONTEXT:]
+        np.multiply(window, _SCALE, out=newest, casting="unsafe")
+        if np.dot(newest, newest) <= _MUTED_ENERGY:
             return 0.0
         feed = {"input": self._input, "state": self._state, "sr": _RATE}
         probability, self._state = self._session.run(None, feed)
