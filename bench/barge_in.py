@@ -1,6 +1,6 @@
 """Interruptions: from the caller's first sound to the agent audibly lower, and to silence.
 
-    python bench/barge_in.py CORPUS_DIR [--limit 20] [--agent FILE]
+    python -m bench.barge_in CORPUS_DIR [--limit 20] [--agent FILE]
 
 Each recording of `CORPUS_DIR/commands` is played into the agent's greeting, at another moment each
 time. The same call without the recording gives the agent's undisturbed voice; the agent is lower
@@ -28,7 +28,7 @@ from antiphon.audio.wav import read_pcm
 from antiphon.channels.wav import Plan, WavCall, WavDriver
 from antiphon.session.supervisor import Supervisor
 from antiphon.types import FRAME_BYTES, FRAME_MS, INPUT_RATE_HZ
-from cafe_calls import Stereo, percentile
+from bench.cafe_calls import Stereo, percentile
 
 Levels = NDArray[np.float64]
 SILENT = 10 ** (-50 / 20) * 32768

@@ -20,7 +20,7 @@ from antiphon.channels.phone.twilio_stream import TwilioDialect
 from antiphon.channels.phone.vendor import BadMessage, Dialect
 from antiphon.channels.phone.vonage import VonageDialect
 from antiphon.types import FRAME_BYTES, FRAME_MS
-from fuzz_mutate import mutate, mutate_json
+from bench.fuzz_mutate import mutate, mutate_json
 
 MOST_FRAMES = 300
 """Frames that one message may give: four seconds, and sixteen chunks that waited."""
@@ -187,6 +187,7 @@ class _Session:
     def on_text(self, text: str) -> None: ...
     def on_talk_key(self, held: bool) -> None: ...
     def on_hold(self, held: bool) -> None: ...
+    def on_return(self) -> None: ...
     def on_machine(self, message: str) -> None: ...
     async def wait_closed(self) -> None: ...
 
@@ -197,6 +198,11 @@ class _Wire:
     def __init__(self) -> None:
         self.heard: Callable[[str | bytes], None] | None = None
         self._over = asyncio.Event()
+        self.ponged: Callable[[bytes], None] | None = None
+        self.closed_with: int | None = None
+
+    def ping(self, payload: bytes) -> bool:
+        return True
 
     def send(self, message: str | bytes) -> None:
         assert message

@@ -1,6 +1,6 @@
 """Broken SIP, RTP and media streams to everything that reads them.
 
-    python bench/fuzz_phone.py --inputs 1000000 --seed 1
+    python -m bench.fuzz_phone --inputs 1000000 --seed 1
 
 A third of the inputs goes to each of: SIP parsers and an endpoint with calls; the receiving end of
 RTP; dialects of every telephone company, and calls on their streams. Nothing may raise what is not
@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from antiphon.bench.loop import StreamLoop
-from fuzz_media import MediaTarget
-from fuzz_rtp import RtpTarget
-from fuzz_sip import SipTarget
+from bench.fuzz_media import MediaTarget
+from bench.fuzz_rtp import RtpTarget
+from bench.fuzz_sip import SipTarget
 
 EPISODE = 500
 SAMPLES = 10

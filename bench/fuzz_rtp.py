@@ -23,7 +23,7 @@ from antiphon.channels.rtp.receive import Receiver
 from antiphon.channels.rtp.send import Sender
 from antiphon.channels.rtp.source import Source
 from antiphon.types import FRAME_BYTES
-from fuzz_mutate import mutate
+from bench.fuzz_mutate import mutate
 
 MOST_FRAMES = 200
 """Frames that one datagram may give: half a second is made up at most, and 60 packets may wait."""

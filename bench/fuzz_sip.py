@@ -13,7 +13,7 @@ from antiphon.channels.sip.sdp import SdpError, agree, parse_sdp
 from antiphon.channels.sip.uri import AddressError, parse_address, parse_uri, parse_via
 from antiphon.channels.sip.user_agent import Admission, Options, Refusal, UserAgent
 from antiphon.channels.sip.wire import Flow, Timers
-from fuzz_mutate import mutate
+from bench.fuzz_mutate import mutate
 
 MOST_LEGS = 50
 SDP = (

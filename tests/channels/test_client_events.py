@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.support.rtc_client import typed
 
 from antiphon.channels.client_events import (
     MAX_REJECTED,
@@ -17,6 +16,7 @@ from antiphon.channels.client_events import (
     Typed,
     parse,
 )
+from tests.support.rtc_client import typed
 
 
 def test_a_typed_message() -> None:

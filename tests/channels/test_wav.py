@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.stage import agent, providers, speech
 
 from antiphon.audio.wav import StereoWavWriter, read_pcm
 from antiphon.channels.wav import Plan, WavCall, WavDriver
@@ -15,6 +14,7 @@ from antiphon.observe.metrics import Metrics
 from antiphon.session.clock import StreamClock
 from antiphon.session.session import Session
 from antiphon.types import FRAME_BYTES
+from tests.support.stage import agent, providers, speech
 
 FRAME = b"\1\0" * (FRAME_BYTES // 2)
 
@@ -52,6 +52,10 @@ class Puppet:
 
     def on_text(self, text: str) -> None:
         """Nobody types here."""
+
+    def on_heard(self, frames: int) -> None: ...
+    def on_hold(self, held: bool) -> None: ...
+    def on_return(self) -> None: ...
 
     def hang_up(self, reason: str) -> None:
         self.hung_up = reason

@@ -103,7 +103,6 @@ UNTESTED: dict[str, str] = {
     "channels/phone/wire.py": "tests/server/test_direct.py tests both wires alike",
     "channels/webrtc/config.py": "tests/server/test_rtc_config.py reads it from files",
     "channels/voice/tally.py": "tests/channels/voice/test_call.py sums it over connections",
-    "channels/webrtc/config.py": "tests/server/test_rtc_config.py reads it from files",
     "engine/notice.py": "tests/engine/test_consent.py",
     "engine/own_voice.py": "tests/engine/test_caller_side.py",
     "engine/restore.py": "tests/engine/test_restored.py",

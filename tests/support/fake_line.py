@@ -69,6 +69,7 @@ class LineSession:
         self.heard.append(frames)
 
     def on_hold(self, held: bool) -> None: ...
+    def on_return(self) -> None: ...
 
     def on_machine(self, message: str) -> None:
         self.machine.append(message)
