@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from bench.cafe_calls import Stereo, percentile
 from numpy.typing import NDArray
 
 from antiphon.agent.default import default_agent
@@ -28,7 +29,6 @@ from antiphon.audio.wav import read_pcm
 from antiphon.channels.wav import Plan, WavCall, WavDriver
 from antiphon.session.supervisor import Supervisor
 from antiphon.types import FRAME_BYTES, FRAME_MS, INPUT_RATE_HZ
-from bench.cafe_calls import Stereo, percentile
 
 Levels = NDArray[np.float64]
 SILENT = 10 ** (-50 / 20) * 32768

@@ -10,6 +10,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from bench.fuzz_mutate import mutate, mutate_json
+
 from antiphon.channels.base import CallFacts, TransferResult, TransferTarget
 from antiphon.channels.phone.asterisk import AsteriskDialect
 from antiphon.channels.phone.exotel import ExotelDialect
@@ -20,7 +22,6 @@ from antiphon.channels.phone.twilio_stream import TwilioDialect
 from antiphon.channels.phone.vendor import BadMessage, Dialect
 from antiphon.channels.phone.vonage import VonageDialect
 from antiphon.types import FRAME_BYTES, FRAME_MS
-from bench.fuzz_mutate import mutate, mutate_json
 
 MOST_FRAMES = 300
 """Frames that one message may give: four seconds, and sixteen chunks that waited."""

@@ -23,10 +23,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from antiphon.bench.loop import StreamLoop
 from bench.fuzz_media import MediaTarget
 from bench.fuzz_rtp import RtpTarget
 from bench.fuzz_sip import SipTarget
+
+from antiphon.bench.loop import StreamLoop
 
 EPISODE = 500
 SAMPLES = 10

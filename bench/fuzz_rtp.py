@@ -6,6 +6,8 @@ import random
 import struct
 from dataclasses import replace
 
+from bench.fuzz_mutate import mutate
+
 from antiphon.channels.rtp.codec import OPUS, PCMA, PCMU, TELEPHONE_EVENT, Codec
 from antiphon.channels.rtp.keys import KeyReceiver
 from antiphon.channels.rtp.opus import opus_available
@@ -23,7 +25,6 @@ from antiphon.channels.rtp.receive import Receiver
 from antiphon.channels.rtp.send import Sender
 from antiphon.channels.rtp.source import Source
 from antiphon.types import FRAME_BYTES
-from bench.fuzz_mutate import mutate
 
 MOST_FRAMES = 200
 """Frames that one datagram may give: half a second is made up at most, and 60 packets may wait."""

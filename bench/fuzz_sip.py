@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import re
 
+from bench.fuzz_mutate import mutate
+
 from antiphon.channels.sip.digest import Doorkeeper, parse_params
 from antiphon.channels.sip.framing import Framer
 from antiphon.channels.sip.leg import Leg
@@ -13,7 +15,6 @@ from antiphon.channels.sip.sdp import SdpError, agree, parse_sdp
 from antiphon.channels.sip.uri import AddressError, parse_address, parse_uri, parse_via
 from antiphon.channels.sip.user_agent import Admission, Options, Refusal, UserAgent
 from antiphon.channels.sip.wire import Flow, Timers
-from bench.fuzz_mutate import mutate
 
 MOST_LEGS = 50
 SDP = (

@@ -6,9 +6,9 @@ import json
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.agent.test_flow import CAFE, CLINIC
 
 from antiphon.types import Message
-from tests.agent.test_flow import CAFE, CLINIC
 
 SAYINGS = st.one_of(
     st.sampled_from(CAFE.sentences(400, 3)),

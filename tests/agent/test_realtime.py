@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.support.stage import agent
+
 from antiphon.agent.load import load_agent
 from antiphon.agent.realtime import DECIDES_MS, for_realtime
-from tests.support.stage import agent
 
 
 def test_nothing_is_prepared_and_text_stays_as_written(tmp_path: Path) -> None:

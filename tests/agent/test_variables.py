@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.agent.test_line import LINE, problem, write
 
 from antiphon.agent import variables
 from antiphon.agent.config import AgentConfig
 from antiphon.agent.explain import AgentFileError
 from antiphon.agent.load import load_agent
-from tests.agent.test_line import LINE, problem, write
 
 
 def agent(**more: Any) -> AgentConfig:

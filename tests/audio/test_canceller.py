@@ -7,11 +7,11 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from tests.audio.test_echo import delayed, frames, room, voice
 
 from antiphon.audio.canceller import EchoCanceller
 from antiphon.errors import UserFacingError
 from antiphon.types import FRAME_BYTES
-from tests.audio.test_echo import delayed, frames, room, voice
 
 SILENCE = bytes(FRAME_BYTES)
 LOUD = b"\x01\x02" * (FRAME_BYTES // 2)

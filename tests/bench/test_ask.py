@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.support.stage import LevelVad, speech
 
 from antiphon.bench import ask
 from antiphon.bench.ask import Edge, Speech
@@ -14,7 +15,6 @@ from antiphon.errors import ProviderError
 from antiphon.providers import registry
 from antiphon.providers.base import FinalText, LlmRequest, PartialText, SttEvent, TtsSegment
 from antiphon.types import FRAME_BYTES, Message
-from tests.support.stage import LevelVad, speech
 
 ASKED = LlmRequest((Message("user", "A large latte."),))
 SPOKEN = Speech("tone", speech(300), (Edge(True, 0, 40), Edge(False, 300, 400)), "yes please")

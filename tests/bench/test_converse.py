@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.fakes.deepgram_agent import FakeDeepgramAgent
+from tests.fakes.gemini_live import FakeGeminiLive
+from tests.fakes.host import FakeVendor
+from tests.fakes.openai_realtime import FakeOpenAiRealtime
+from tests.support.stage import speech
 
 from antiphon.bench.ask import Edge, Speech
 from antiphon.bench.converse import converse
@@ -12,11 +17,6 @@ from antiphon.errors import ProviderError
 from antiphon.providers import registry
 from antiphon.providers.base import LlmRequest
 from antiphon.types import Message
-from tests.fakes.deepgram_agent import FakeDeepgramAgent
-from tests.fakes.gemini_live import FakeGeminiLive
-from tests.fakes.host import FakeVendor
-from tests.fakes.openai_realtime import FakeOpenAiRealtime
-from tests.support.stage import speech
 
 SPOKEN = Speech("tone", speech(300), (Edge(True, 0, 40), Edge(False, 300, 400)))
 REQUEST = LlmRequest((Message("system", "Be nice."),))

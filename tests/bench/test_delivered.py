@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from tests.support.delivered import FRAME, delivered
 from tests.support.microphone import speech
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import cast
 
 import pytest
+from tests.support.fake_host import FakeHost
 
 from antiphon.bench.phone_impair import Impairments
 from antiphon.bench.phone_sip import SipAccess, make_sip_calls
 from antiphon.bench.phone_speech import Plan, Turn
 from antiphon.channels.sip.config import SipConfig
 from antiphon.channels.sip.endpoint import CallHost, SipEndpoint
-from tests.support.fake_host import FakeHost
 
 from .test_phone_caller import SPEECH
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.bench.test_items import DATA
 
 from antiphon.agent.config import AgentConfig, Fallback, ProviderChoice
 from antiphon.agent.load import LoadedAgent
@@ -23,7 +24,6 @@ from antiphon.providers.scripted import ScriptedStt, ScriptedSttOptions
 from antiphon.providers.vad.silero import SileroOptions, SileroVad
 from antiphon.sim.replay import replay
 from antiphon.types import INPUT_RATE_HZ
-from tests.bench.test_items import DATA
 
 COMPLETE, PAUSED, ECHO, PLAIN = read_items(DATA)
 

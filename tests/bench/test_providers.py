@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.openai_realtime import FakeOpenAiRealtime
+from tests.support.stage import speech
 
 from antiphon.agent.config import AgentConfig
 from antiphon.agent.load import LoadedAgent
@@ -13,8 +15,6 @@ from antiphon.bench.ask import Edge, Speech
 from antiphon.bench.providers import Chain, Report, Row, percentile
 from antiphon.errors import UserFacingError
 from antiphon.providers.base import AgentHints
-from tests.fakes.openai_realtime import FakeOpenAiRealtime
-from tests.support.stage import speech
 
 SPOKEN = Speech("tone", speech(100), (Edge(True, 0, 40), Edge(False, 100, 120)), "yes please")
 

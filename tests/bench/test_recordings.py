@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.house.source import ROOT
 
 from antiphon.agent.config import AgentConfig
 from antiphon.agent.default import default_agent
@@ -13,7 +14,6 @@ from antiphon.agent.load import LoadedAgent, load_agent
 from antiphon.bench.recordings import examples, recorded, spoken, voice_of
 from antiphon.errors import UserFacingError
 from antiphon.providers.base import AgentHints
-from tests.house.source import ROOT
 
 SPEECH = ROOT / "tests" / "data" / "speech"
 

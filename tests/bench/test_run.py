@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.bench.test_items import DATA
 
 from antiphon.agent.config import AgentConfig
 from antiphon.bench.items import read_items
 from antiphon.bench.run import Plan, patient, run_items
 from antiphon.errors import UserFacingError
-from tests.bench.test_items import DATA
 
 ITEMS = read_items(DATA)[:2]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.support.rtc_client import typed
 
 from antiphon.channels.client_events import (
     MAX_REJECTED,
@@ -16,7 +17,6 @@ from antiphon.channels.client_events import (
     Typed,
     parse,
 )
-from tests.support.rtc_client import typed
 
 
 def test_a_typed_message() -> None:

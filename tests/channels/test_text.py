@@ -7,12 +7,11 @@ import json
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-
 from tests.support.fake_host import FakeHost
 from tests.support.live import serving
 from tests.support.rtc_client import typed
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 
 async def until(socket: ClientConnection, kind: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.stage import agent, providers, speech
 
 from antiphon.audio.wav import StereoWavWriter, read_pcm
 from antiphon.channels.wav import Plan, WavCall, WavDriver
@@ -14,7 +15,6 @@ from antiphon.observe.metrics import Metrics
 from antiphon.session.clock import StreamClock
 from antiphon.session.session import Session
 from antiphon.types import FRAME_BYTES
-from tests.support.stage import agent, providers, speech
 
 FRAME = b"\1\0" * (FRAME_BYTES // 2)
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from tests.house.source import ROOT
 from tests.support.command import run
 

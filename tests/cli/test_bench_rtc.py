@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from tests.bench.test_rtc_figures import MEASURED, call
 from typer.testing import CliRunner
 
 from antiphon.bench.rtc_figures import summarize
 from antiphon.bench.rtc_load import RtcLoad
 from antiphon.cli import app, bench_rtc
-from tests.bench.test_rtc_figures import MEASURED, call
 
 
 def run(

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.bench.test_items import DATA
 from typer.testing import CliRunner
 
 from antiphon.cli import app, bench_turns
-from tests.bench.test_items import DATA
 
 runner = CliRunner()
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.command import run
+from tests.support.stage import LevelVad, speech
 
 from antiphon.engine import codec
 from antiphon.engine.conversation import Conversation
 from antiphon.providers import registry
-from tests.support.command import run
-from tests.support.stage import LevelVad, speech
 
 AGENT = """
 name: Test

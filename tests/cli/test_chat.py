@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from antiphon.providers import registry
 from tests.support.command import run
 from tests.support.stage import LevelVad
+
+from antiphon.providers import registry
 
 AGENT = """
 name: Test

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.support.command import run
 
 from antiphon.providers.llm import auto
-from tests.support.command import run
 
 FLOW_AGENT = """\
 name: Tea [house]

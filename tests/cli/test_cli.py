@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from tests.support.command import run
 
 from antiphon import __version__, cli
 from antiphon.errors import UserFacingError
-from tests.support.command import run
 
 
 def test_an_error_for_the_user_is_said_without_a_traceback(

@@ -7,11 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tests.support.command import run
 
 from antiphon.cost.ledger import Ledger
 from antiphon.errors import UserFacingError
 from antiphon.providers import registry
-from tests.support.command import run
 
 AGENT = """\
 name: Tea

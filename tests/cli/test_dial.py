@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 import uvicorn
+from tests.support.command import run
+from tests.support.fake_host import FakeHost
+from tests.support.scripted_line import ScriptedLine
 
 from antiphon.channels.phone.vendor import LineStatus
 from antiphon.cli import campaign as campaign_module
@@ -26,9 +29,6 @@ from antiphon.server.app import create_app
 from antiphon.server.outbound import Outbound
 from antiphon.server.run import http_config, listen
 from antiphon.server.settings import ServerSettings
-from tests.support.command import run
-from tests.support.fake_host import FakeHost
-from tests.support.scripted_line import ScriptedLine
 
 ANNA, KEY = "+4930111111", "a-key-of-the-test"
 TALKED: tuple[LineStatus, ...] = ("ringing", "answered", "completed")

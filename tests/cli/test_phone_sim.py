@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.bench.phone_double import Double, running
 from typer.testing import CliRunner
 
 from antiphon.cli import app
 from antiphon.errors import UserFacingError
-from tests.bench.phone_double import Double, running
 
 SPEECH = str(Path(__file__).parents[1] / "data" / "speech" / "s2i_0ec187f5.flac")
 

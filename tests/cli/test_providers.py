@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.command import run
 
 from antiphon.cli import providers
 from antiphon.cost.book import load_book
 from antiphon.providers import registry
 from antiphon.providers.base import Traits
 from antiphon.providers.registry import ProviderInfo
-from tests.support.command import run
 
 
 @pytest.fixture(autouse=True)

@@ -7,13 +7,13 @@ import wave
 from pathlib import Path
 
 import pytest
-
-from antiphon.cli import providers_try
-from antiphon.errors import UserFacingError
 from tests.fakes.deepgram_stt import DeepgramListen
 from tests.fakes.openai_llm import FakeChat
 from tests.house.source import ROOT
 from tests.support.command import run
+
+from antiphon.cli import providers_try
+from antiphon.errors import UserFacingError
 
 SPEECH = str(ROOT / "tests" / "data" / "speech" / "s2i_ec21e470.flac")
 Capture = pytest.CaptureFixture[str]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.support.fake_host import FakeHost
 
 from antiphon.cli import serve as command
 from antiphon.cli import serve_worker
@@ -14,7 +15,6 @@ from antiphon.errors import UserFacingError
 from antiphon.server.run import Parts
 from antiphon.server.settings import ServerSettings
 from antiphon.server.slot import Slot
-from tests.support.fake_host import FakeHost
 
 
 def test_a_taken_port_is_said_before_anything_is_started(

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-
-from antiphon.providers.base import AgentHints, Llm, Stt, Tts, TurnDetector, Vad
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.assemblyai import AssemblyAiStreaming
 from tests.fakes.azure_speech import AzureSpeech
@@ -31,6 +29,8 @@ from tests.fakes.whisper_cpp import WhisperCpp
 from tests.fakes.wyoming import one_second_voice
 from tests.fakes.xtts import FakeXtts
 from tests.support import made_models, tiny_models
+
+from antiphon.providers.base import AgentHints, Llm, Stt, Tts, TurnDetector, Vad
 
 
 def base_url(fake: FakeVendor) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.history import LATE_TOOL
 from antiphon.engine.policy import Phrases
 from antiphon.errors import IllegalEvent
-from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 ANSWER = "One two three four five six. Seven eight nine ten."
 

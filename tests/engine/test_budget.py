@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.dead_air import SPENT_GOODBYE_MS
 from antiphon.engine.policy import Phrases
-from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 GOODBYE = DEFAULT_PHRASES.budget_end
 ANSWER = "One two three four five six. Seven eight nine ten."

@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.phrase import Expected
 from antiphon.errors import IllegalEvent
-from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 ANSWER = "One two three four five six seven eight nine ten."
 WORDS = "a coffee please"

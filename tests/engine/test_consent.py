@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.engine.scenario import DEFAULT_PHRASES, Scenario
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
-from tests.engine.scenario import DEFAULT_PHRASES, Scenario
 
 NOTICE = "This is a machine and the call is recorded."
 QUESTION = "May I record it?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
@@ -11,7 +12,6 @@ from antiphon.engine.floor import Deadline
 from antiphon.engine.policy import Endpointing, Setup
 from antiphon.engine.user_turn import UserTurn
 from antiphon.errors import IllegalEvent
-from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 ANSWER = "One two three four five six seven eight nine ten."
 QUESTION = "We have three sizes of every drink. Which size would you like?"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.dead_air import TOOL_TIMED_OUT
 from antiphon.engine.policy import Phrases
-from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 ALWAYS_900 = {"min_ms": 900, "unknown_ms": 900, "max_ms": 900, "habit": 0.0}
 ANSWER = "One two three four five six. Seven eight nine ten."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from tests.engine.scenario import Scenario
+
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.health import Health
-from tests.engine.scenario import Scenario
 
 
 def changes(call: Scenario, kind: str, number: int, works: bool) -> None:

@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.history import CUT_OFF, REFUSED, TYPED
 from antiphon.engine.policy import Digits
 from antiphon.types import DIGITS_TOOL, TRANSFER_TOOL
-from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 PIN = Digits("pin", "Type your PIN.", least=4, most=6, secret=True)
 ORDER = Digits("order", "Type your order number.", least=2)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.policy import Endpointing, Speculation
-from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 WORDS = "a coffee please"
 STABLE_MS = Speculation().stable_ms

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.conversation import Conversation
 from antiphon.engine.history import CUT_OFF, LATE_TOOL, LOST_TOOL
 from antiphon.types import END_CALL_TOOL
-from tests.engine.scenario import DEFAULT_PHRASES, Scenario, policy
 
 ANSWER = "One two three four five six. Seven eight nine ten."
 

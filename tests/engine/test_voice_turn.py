@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.engine.scenario import Scenario, policy
 
 from antiphon.engine import commands as c
 from antiphon.engine import events as e
 from antiphon.engine.history import CUT_OFF
-from tests.engine.scenario import Scenario, policy
 
 ANSWER = "One two three four five six. Seven eight nine ten."
 REST = "three four five six. Seven eight nine ten."

@@ -12,7 +12,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-
 from tests.fakes.llm import Answer, FakeLlm, cut, event, words
 
 _REMOVED = ("temperature", "top_p", "top_k")

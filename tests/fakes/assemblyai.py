@@ -7,7 +7,6 @@ from typing import Any
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
-
 from tests.fakes.ear import BYTES_PER_MS, ListeningVendor
 from tests.fakes.host import Connection
 

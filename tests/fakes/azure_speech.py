@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
-
 from tests.fakes.host import Connection, FakeVendor
 
 LETTER = b"\x01\x00" * 1200

@@ -9,7 +9,6 @@ from typing import Any
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
-
 from tests.fakes.host import Connection
 from tests.fakes.voices import VoiceFake, sound, words, written
 

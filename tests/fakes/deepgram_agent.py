@@ -9,7 +9,6 @@ from typing import Any
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
-
 from tests.fakes.host import Connection, FakeVendor
 from tests.fakes.talking import Ear, Reply, voiced
 

@@ -7,7 +7,6 @@ import json
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
-
 from tests.fakes.host import Connection
 from tests.fakes.voices import VoiceFake, sound
 

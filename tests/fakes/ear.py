@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from starlette.websockets import WebSocket
-
 from tests.fakes.host import Connection, FakeVendor
 
 BYTES_PER_MS = 32

@@ -8,7 +8,6 @@ from typing import Any
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
-
 from tests.fakes.host import Connection
 from tests.fakes.voices import VoiceFake, letters, sound, written
 

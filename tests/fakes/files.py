@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
-
 from tests.fakes.host import FakeVendor
 
 

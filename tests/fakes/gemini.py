@@ -9,7 +9,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-
 from tests.fakes.llm import Answer, FakeLlm, event, words
 
 SIGNATURE = "c2lnbmF0dXJl"

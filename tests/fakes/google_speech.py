@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
-
 from tests.fakes.host import FakeVendor
 
 CODES = {

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-
 from tests.fakes.host import Connection, FakeVendor
 
 

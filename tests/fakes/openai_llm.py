@@ -12,7 +12,6 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
-
 from tests.fakes.llm import Answer, FakeLlm, cut, event, words
 
 

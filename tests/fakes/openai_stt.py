@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
-
 from tests.fakes.host import Connection, FakeVendor
 from tests.fakes.whisper_cpp import form, wav_ms
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
-
 from tests.fakes.voices import VoiceFake, sound
 
 RATE_HZ = 24_000

@@ -11,7 +11,6 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-
 from tests.fakes.host import FakeVendor
 
 MS_PER_LETTER = 60

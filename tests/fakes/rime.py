@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
-
 from tests.fakes.host import Connection
 from tests.fakes.voices import VoiceFake, sound, words, written
 

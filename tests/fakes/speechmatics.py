@@ -8,7 +8,6 @@ from typing import Any
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
-
 from tests.fakes.ear import Heard, ListeningVendor, texts
 from tests.fakes.host import Connection
 

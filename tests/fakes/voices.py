@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from starlette.websockets import WebSocket
-
 from tests.fakes.host import Connection, FakeVendor
 
 MS_PER_WORD = 300

@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-
 from tests.fakes.host import FakeVendor
 
 APPLICATION = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import BaseModel
+from tests.house.source import ROOT
 
 from antiphon.agent.flow import CheckConfig, FlowConfig, FlowSays, IntentConfig, SlotConfig
-from tests.house.source import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES += sorted((ROOT / "bench").glob("*.md"))

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-
 from tests.house.source import Module, imports, modules
 
 BASE = ("types", "errors")

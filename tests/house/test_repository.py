@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from importlib.metadata import packages_distributions
 
 import pytest
-
 from tests.house import exceptions
 from tests.house.source import ROOT, Module, functions, imports, modules
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.fakes.files import FakeFiles
+from tests.support.command import run
 
 from antiphon import models
 from antiphon.errors import UserFacingError
@@ -20,8 +22,6 @@ from antiphon.models import catalogue
 from antiphon.models.catalogue import Entry, File
 from antiphon.models.pull import Fetched, pull, remove, verify
 from antiphon.net.download import Limits
-from tests.fakes.files import FakeFiles
-from tests.support.command import run
 
 FAST = Limits(connect_s=2, read_s=1, tries=2, pause_s=0.01)
 DATA = bytes(range(256)) * 2000

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.fakes.files import FakeFiles
 
 from antiphon.errors import UserFacingError
 from antiphon.net.download import Limits, download
-from tests.fakes.files import FakeFiles
 
 FAST = Limits(connect_s=2, read_s=0.3, tries=3, pause_s=0.01)
 DATA = bytes(range(256)) * 4000

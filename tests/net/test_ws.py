@@ -5,10 +5,10 @@ import socket as sockets
 import pytest
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
+from tests.fakes.host import FakeVendor
 
 from antiphon.errors import ProviderError
 from antiphon.net.ws import closed_errors, connect
-from tests.fakes.host import FakeVendor
 
 
 class Echo(FakeVendor):

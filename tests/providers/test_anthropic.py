@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from antiphon.errors import ProviderError
-from antiphon.types import Message, ToolCall
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.llm import Answer
 from tests.providers.test_llm import HELLO, PRICE, STOCK, SYSTEM, VENDORS, ask, started, text_of
+
+from antiphon.errors import ProviderError
+from antiphon.types import Message, ToolCall
 
 ANTHROPIC = VENDORS[1]
 OVERLOADED = {"type": "overloaded_error", "message": "Overloaded"}

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from tests.support.openai_server import Answer, openai_server
 
 from antiphon.errors import UserFacingError
 from antiphon.providers.base import AgentHints, FlowReply, LlmRequest, TextDelta
 from antiphon.providers.llm import auto
 from antiphon.providers.llm.auto import AutoLlm, AutoOptions, choose
 from antiphon.types import Message
-from tests.support.openai_server import Answer, openai_server
 
 
 class Brain:

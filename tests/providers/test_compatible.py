@@ -6,6 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.fakes.openai_llm import FakeChat
+from tests.support.openai_server import Answer, ScriptedCall, openai_server
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers import registry
@@ -22,8 +24,6 @@ from antiphon.providers.llm.compatible import (
 )
 from antiphon.providers.llm.openai import ChatLlm
 from antiphon.types import Message, ToolCall, ToolSpec
-from tests.fakes.openai_llm import FakeChat
-from tests.support.openai_server import Answer, ScriptedCall, openai_server
 
 CLOUD = [GroqLlm, TogetherLlm, MistralLlm]
 LOCAL = [OllamaLlm, VllmLlm, LlamaServerLlm, LmStudioLlm]

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.providers.test_silero import heard, recording
 
 from antiphon.errors import UserFacingError
 from antiphon.providers.base import AgentHints
 from antiphon.providers.vad.energy import EnergyVad, EnergyVadOptions, EnergyVadStream
-from tests.providers.test_silero import heard, recording
 
 
 def open_stream(**options: object) -> EnergyVadStream:

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.stt_talk import FRAME, failure, read_final
+from tests.support.tiny_whisper import make_whisper
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.base import AgentHints, FinalText, PartialText
 from antiphon.providers.stt import faster_whisper as module
 from antiphon.providers.stt.faster_whisper import FasterWhisperOptions, FasterWhisperStt
 from antiphon.types import Word
-from tests.support.stt_talk import FRAME, failure, read_final
-from tests.support.tiny_whisper import make_whisper
 
 NOISE = np.random.default_rng(1).normal(0, 3000, (100, 320)).astype(np.int16)
 

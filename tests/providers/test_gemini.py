@@ -5,11 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from antiphon.errors import ProviderError
-from antiphon.providers.llm._gemini_schema import to_gemini
-from antiphon.providers.llm.gemini import NO_SIGNATURE
-from antiphon.types import Message, ToolCall
 from tests.fakes.gemini import SIGNATURE, FakeGemini, _about_schema
 from tests.fakes.llm import Answer, Call
 from tests.providers.test_llm import (
@@ -23,6 +18,11 @@ from tests.providers.test_llm import (
     started,
     text_of,
 )
+
+from antiphon.errors import ProviderError
+from antiphon.providers.llm._gemini_schema import to_gemini
+from antiphon.providers.llm.gemini import NO_SIGNATURE
+from antiphon.types import Message, ToolCall
 
 GEMINI = VENDORS[2]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.tiny_models import kokoro_voices
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.base import AgentHints, TtsAudio, TtsSegment, TtsSegmentDone
 from antiphon.providers.tts.kokoro import KokoroOptions, KokoroTts
-from tests.support.tiny_models import kokoro_voices
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.contracts import test_llm as contract
+from tests.support.tiny_gguf import write_model
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers import registry
@@ -17,8 +19,6 @@ from antiphon.providers.base import AgentHints, Llm, LlmEvent, LlmRequest, TextD
 from antiphon.providers.llm._tool_text import ToolText
 from antiphon.providers.llm.llama_cpp import LlamaCppLlm, LlamaCppOptions
 from antiphon.types import Message, ToolCall, ToolSpec
-from tests.contracts import test_llm as contract
-from tests.support.tiny_gguf import write_model
 
 SYSTEM = Message("system", "You sell coffee.")
 PRICE = ToolSpec("price", "Price of a drink.", {"type": "object", "properties": {}})

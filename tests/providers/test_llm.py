@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.fakes.anthropic import FakeAnthropic
+from tests.fakes.gemini import FakeGemini
+from tests.fakes.llm import Answer, Call, FakeLlm
+from tests.fakes.openai_llm import FakeResponses
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.base import AgentHints, Llm, LlmEvent, LlmRequest, TextDelta, Usage
@@ -16,10 +20,6 @@ from antiphon.providers.llm.anthropic import AnthropicLlm
 from antiphon.providers.llm.gemini import GeminiLlm
 from antiphon.providers.llm.openai_responses import OpenAiResponsesLlm
 from antiphon.types import Message, ToolCall, ToolSpec
-from tests.fakes.anthropic import FakeAnthropic
-from tests.fakes.gemini import FakeGemini
-from tests.fakes.llm import Answer, Call, FakeLlm
-from tests.fakes.openai_llm import FakeResponses
 
 SYSTEM = Message("system", "You sell coffee.")
 HELLO = Message("user", "hello")

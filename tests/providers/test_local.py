@@ -6,11 +6,12 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
+from tests.support.stt_talk import read_final, say, speak, until
+
 from antiphon.providers.base import FinalText, PartialText
 from antiphon.providers.stt.local import CHUNK_MS, open_stream
 from antiphon.providers.stt.wire import Piece, Told
 from antiphon.types import Word
-from tests.support.stt_talk import read_final, say, speak, until
 
 
 class Counting:

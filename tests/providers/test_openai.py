@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import openai
 import pytest
+from tests.support.openai_server import Answer, OpenAiServer, ScriptedCall, openai_server
 
 from antiphon.errors import ProviderError
 from antiphon.providers import registry
@@ -15,7 +16,6 @@ from antiphon.providers.base import AgentHints, LlmEvent, LlmRequest, TextDelta,
 from antiphon.providers.llm.chat import to_messages, to_tools
 from antiphon.providers.llm.openai import OpenAiLlm, OpenAiOptions
 from antiphon.types import Message, ToolCall, ToolSpec
-from tests.support.openai_server import Answer, OpenAiServer, ScriptedCall, openai_server
 
 SYSTEM = Message("system", "You sell coffee.")
 HELLO = Message("user", "hello")

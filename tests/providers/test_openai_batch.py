@@ -3,15 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.fakes.openai_stt import OpenAiTranscription
+from tests.fakes.whisper_cpp import form
+from tests.support.stt_talk import failure, read_final, say, speak
 
 from antiphon.errors import UserFacingError
 from antiphon.providers.base import AgentHints
 from antiphon.providers.secret import Secret
 from antiphon.providers.stt.openai_batch import OpenAiBatchStt
 from antiphon.types import Word
-from tests.fakes.openai_stt import OpenAiTranscription
-from tests.fakes.whisper_cpp import form
-from tests.support.stt_talk import failure, read_final, say, speak
 
 HINTS = AgentHints("en-GB", vocabulary=("Antiphon", "espresso"))
 

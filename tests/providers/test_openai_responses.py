@@ -5,10 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from antiphon.errors import ProviderError
-from antiphon.providers.base import Usage
-from antiphon.types import Message, ToolCall
 from tests.fakes.llm import Answer
 from tests.fakes.openai_llm import FakeResponses
 from tests.providers.test_llm import (
@@ -21,6 +17,10 @@ from tests.providers.test_llm import (
     started,
     text_of,
 )
+
+from antiphon.errors import ProviderError
+from antiphon.providers.base import Usage
+from antiphon.types import Message, ToolCall
 
 RESPONSES = VENDORS[0]
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.fakes.piper import FakePiper, tone, wav_file
+from tests.support.tiny_models import PIPER_RATE_HZ, piper_voice
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.base import AgentHints, TtsAudio, TtsSegment, TtsSegmentDone
 from antiphon.providers.tts import piper
 from antiphon.providers.tts._wav import WavStream
 from antiphon.providers.tts.piper import PiperOptions, PiperTts
-from tests.fakes.piper import FakePiper, tone, wav_file
-from tests.support.tiny_models import PIPER_RATE_HZ, piper_voice
 
 
 async def segments(*texts: str) -> AsyncIterator[TtsSegment]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import soundfile as sf
+from tests.agent.test_flow import CAFE
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.base import AgentHints, FinalText, PartialText, SttEvent
@@ -23,7 +24,6 @@ from antiphon.providers.stt.pocketsphinx import (
     PocketsphinxStt,
 )
 from antiphon.types import FRAME_BYTES
-from tests.agent.test_flow import CAFE
 
 DATA = Path(__file__).parents[1] / "data" / "speech"
 MANIFEST = [json.loads(line) for line in (DATA / "manifest.jsonl").read_text().splitlines()]

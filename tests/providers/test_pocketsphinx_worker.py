@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.agent.test_flow import CAFE
+from tests.providers.test_pocketsphinx import ORDERS, frames_of
 
 from antiphon.providers.stt import _pocketsphinx_wire as wire
 from antiphon.providers.stt._pocketsphinx_model import make_model
 from antiphon.providers.stt._pocketsphinx_worker import Worker, common_words
-from tests.agent.test_flow import CAFE
-from tests.providers.test_pocketsphinx import ORDERS, frames_of
 
 BATCH = 5
 

@@ -12,6 +12,13 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from tests.fakes.deepgram_agent import FakeDeepgramAgent
+from tests.fakes.elevenlabs_agent import FakeElevenLabsAgent
+from tests.fakes.gemini_live import FakeGeminiLive
+from tests.fakes.host import FakeVendor
+from tests.fakes.openai_realtime import FakeOpenAiRealtime
+from tests.fakes.talking import Reply, voiced
+from tests.support.stage import SILENCE, speech
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.base import (
@@ -34,13 +41,6 @@ from antiphon.providers.realtime.elevenlabs import ElevenLabsAgent
 from antiphon.providers.realtime.gemini import GeminiLive
 from antiphon.providers.realtime.openai import OpenAiRealtime
 from antiphon.types import FRAME_BYTES, Message, ToolCall, ToolSpec
-from tests.fakes.deepgram_agent import FakeDeepgramAgent
-from tests.fakes.elevenlabs_agent import FakeElevenLabsAgent
-from tests.fakes.gemini_live import FakeGeminiLive
-from tests.fakes.host import FakeVendor
-from tests.fakes.openai_realtime import FakeOpenAiRealtime
-from tests.fakes.talking import Reply, voiced
-from tests.support.stage import SILENCE, speech
 
 SYSTEM = Message("system", "Be nice.")
 WEATHER = ToolSpec("weather", "The weather.", {"type": "object", "properties": {}})

@@ -10,12 +10,12 @@ from importlib.metadata import EntryPoint
 from typing import Any, ClassVar
 
 import pytest
+from tests.house.source import ROOT
 
 from antiphon.errors import UserFacingError
 from antiphon.providers import registry
 from antiphon.providers._absent import advice, outline
 from antiphon.providers.base import AgentHints, ProviderOptions, Traits
-from tests.house.source import ROOT
 
 
 class EchoOptions(ProviderOptions):

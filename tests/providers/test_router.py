@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from tests.support.openai_server import Answer, OpenAiServer, ScriptedCall, openai_server
 
 from antiphon.agent.load import load_agent
 from antiphon.errors import ProviderError
@@ -19,7 +20,6 @@ from antiphon.providers.base import AgentHints, FlowReply, LlmEvent, LlmRequest,
 from antiphon.providers.llm._router_options import RouterOptions
 from antiphon.providers.llm.router import ASK, SAID, RouterLlm
 from antiphon.types import Message, ToolCall, ToolSpec
-from tests.support.openai_server import Answer, OpenAiServer, ScriptedCall, openai_server
 
 SYSTEM = Message("system", "You sell coffee.")
 HELLO = Message("user", "hello")

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.loudness import NO, QUIET, YES, sound
+from tests.support.stt_talk import failure, read_final
+from tests.support.tiny_sherpa import make_ctc, make_transducer, sentencepiece
 
 from antiphon.errors import UserFacingError
 from antiphon.providers.base import AgentHints, EndOfTurn, FinalText, PartialText, SttEvent
 from antiphon.providers.stt._sherpa_files import look, vocabulary
 from antiphon.providers.stt.sherpa_onnx import SherpaOptions, SherpaStt, _Decoder, _words
 from antiphon.types import Word
-from tests.support.loudness import NO, QUIET, YES, sound
-from tests.support.stt_talk import failure, read_final
-from tests.support.tiny_sherpa import make_ctc, make_transducer, sentencepiece
 
 
 @pytest.fixture(scope="module")

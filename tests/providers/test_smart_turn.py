@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 from faster_whisper.feature_extractor import FeatureExtractor
+from tests.support import tiny_models
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.base import AgentHints
 from antiphon.providers.turn import smart_turn
 from antiphon.providers.turn.smart_turn import SmartTurn, SmartTurnOptions, features, prepare
-from tests.support import tiny_models
 
 SPEECH = Path(__file__).parent.parent / "data" / "speech_vad"
 

@@ -10,12 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-
-from antiphon.cost.book import load_book
-from antiphon.errors import ProviderError, UserFacingError
-from antiphon.providers import registry
-from antiphon.providers.base import Tts, TtsAudio, TtsEvent, TtsSegment, TtsSegmentDone
-from antiphon.providers.tts import sockets as pool
 from tests.fakes.cartesia import FakeCartesia
 from tests.fakes.deepgram_tts import FakeDeepgramTts
 from tests.fakes.elevenlabs_tts import FakeElevenLabsTts
@@ -23,6 +17,12 @@ from tests.fakes.openai_tts import FakeOpenAiTts
 from tests.fakes.rime import FakeRime
 from tests.fakes.voices import VoiceFake, sound
 from tests.providers.tts.speaking import audio, open_stream, speak, until, words
+
+from antiphon.cost.book import load_book
+from antiphon.errors import ProviderError, UserFacingError
+from antiphon.providers import registry
+from antiphon.providers.base import Tts, TtsAudio, TtsEvent, TtsSegment, TtsSegmentDone
+from antiphon.providers.tts import sockets as pool
 
 TEXTS = ("Hello there, what can I get you?", "", "One coffee.", "—", "Is that — right?")
 QUICK: dict[str, Any] = {"connect_ms": 10_000, "first_audio_ms": 150, "idle_ms": 150}

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 import vosk as package
+from tests.contracts import test_stt as contract
+from tests.support import stand_in_vosk
+from tests.support.loudness import NO, QUIET, YES, sound
+from tests.support.stt_talk import failure, read_final
 
 from antiphon.errors import UserFacingError
 from antiphon.providers.base import AgentHints, FinalText, PartialText, SttEvent
 from antiphon.providers.stt import vosk as module
 from antiphon.providers.stt.vosk import VoskOptions, VoskStt, _final
 from antiphon.types import Word
-from tests.contracts import test_stt as contract
-from tests.support import stand_in_vosk
-from tests.support.loudness import NO, QUIET, YES, sound
-from tests.support.stt_talk import failure, read_final
 
 
 @pytest.fixture

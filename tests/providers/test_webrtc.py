@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import soundfile
 from pydantic import ValidationError
+from tests.providers.test_silero import SPEECH, heard, recording
 
 from antiphon.providers.base import AgentHints, VadEdge
 from antiphon.providers.vad._edges import FrameEdges
 from antiphon.providers.vad.webrtc import WebrtcVad, WebrtcVadOptions, WebrtcVadStream
-from tests.providers.test_silero import SPEECH, heard, recording
 
 
 def open_stream(**options: object) -> WebrtcVadStream:

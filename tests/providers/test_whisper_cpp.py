@@ -4,14 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.fakes.whisper_cpp import WhisperCpp, form
+from tests.support.stt_talk import failure, read_final, say, speak, until
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints, PartialText
 from antiphon.providers.stt._whisper_http import WhisperServer, read_transcript
 from antiphon.providers.stt.whisper_cpp import WhisperCppStt
 from antiphon.types import Word
-from tests.fakes.whisper_cpp import WhisperCpp, form
-from tests.support.stt_talk import failure, read_final, say, speak, until
 
 HINTS = AgentHints("de-AT", vocabulary=("Antiphon", "Melange"))
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
 import pytest
+from tests.fakes.wyoming import FakeWyoming, line
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints, TtsAudio, TtsEvent, TtsSegment
 from antiphon.providers.tts.wyoming import WyomingTts, WyomingTtsOptions
-from tests.fakes.wyoming import FakeWyoming, line
 
 FORM = {"rate": 22_050, "width": 2, "channels": 1}
 START, STOP = line("audio-start", FORM), line("audio-stop")

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError
+from tests.fakes.xtts import FakeXtts
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.base import AgentHints, TtsAudio, TtsEvent, TtsSegment, TtsSegmentDone
 from antiphon.providers.tts.xtts import XttsOptions, XttsTts
-from tests.fakes.xtts import FakeXtts
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tests.support.stage import agent
 
 from antiphon.agent.config import Limits
 from antiphon.cost.ledger import Ledger
@@ -17,7 +18,6 @@ from antiphon.errors import ConfigError, UserFacingError
 from antiphon.observe.metrics import Metrics
 from antiphon.session import accounts as module
 from antiphon.session.accounts import Accounts, agent_scope, parse_limits, today
-from tests.support.stage import agent
 
 CAFE = agent_scope("cafe")
 

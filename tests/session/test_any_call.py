@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.stage import SILENCE, Stage, agent, leftovers, providers, settle, speech
 
 from antiphon.engine import codec
 from antiphon.engine.conversation import Conversation
 from antiphon.session.trace import TraceWriter
-from tests.support.stage import SILENCE, Stage, agent, leftovers, providers, settle, speech
 
 LONG = "One two three four five. Six seven eight nine ten. Would you like more?"
 LOUD = speech(20)

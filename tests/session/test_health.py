@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.providers.failover.common import breakers, failure
+from tests.support.stage import Stage, agent, providers
+
 from antiphon.engine import events as e
 from antiphon.providers.failover.breaker import Breakers
 from antiphon.session.health import HealthWatch
-from tests.providers.failover.common import breakers, failure
-from tests.support.stage import Stage, agent, providers
 
 
 async def test_what_is_known_at_the_beginning_and_what_changes_is_told() -> None:

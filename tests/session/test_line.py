@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from tests.support.stage import SILENCE, Stage, TestCall, agent, providers, settle
 
 from antiphon.agent.load import LoadedAgent
 from antiphon.channels.base import CallFacts, Telephone, TransferResult, TransferTarget
@@ -21,7 +22,6 @@ from antiphon.session.providers import Providers
 from antiphon.session.session import Session
 from antiphon.session.trace import TraceWriter
 from antiphon.types import DIGITS_TOOL, KEYS_TOOL, TRANSFER_TOOL, ToolCall
-from tests.support.stage import SILENCE, Stage, TestCall, agent, providers, settle
 
 SECRET = "48151623"
 DIGITS = {"account": {"ask": "Type your account number.", "min": 4, "max": 12, "secret": True}}

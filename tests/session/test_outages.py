@@ -8,12 +8,6 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-
-from antiphon.agent.load import LoadedAgent
-from antiphon.observe.metrics import Metrics
-from antiphon.session.session import Session
-from antiphon.session.supervisor import Supervisor
-from antiphon.types import FRAME_BYTES, FRAME_MS, INPUT_RATE_HZ
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.assemblyai import AssemblyAiStreaming
 from tests.fakes.cartesia import FakeCartesia
@@ -23,6 +17,12 @@ from tests.fakes.host import FakeVendor
 from tests.fakes.llm import Answer
 from tests.fakes.rime import FakeRime
 from tests.support.stage import SILENCE, agent, speech
+
+from antiphon.agent.load import LoadedAgent
+from antiphon.observe.metrics import Metrics
+from antiphon.session.session import Session
+from antiphon.session.supervisor import Supervisor
+from antiphon.types import FRAME_BYTES, FRAME_MS, INPUT_RATE_HZ
 
 SAID = "one coffee please"
 FIRST, SECOND = "Yes, of course.", "Here is the other one."

@@ -8,12 +8,12 @@ import sys
 from typing import Any
 
 import pytest
+from tests.support.stage import agent
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers import registry
 from antiphon.session import providers as module
 from antiphon.session.providers import Providers, start_providers
-from tests.support.stage import agent
 
 
 class Part:

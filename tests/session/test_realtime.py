@@ -10,13 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from antiphon.agent.load import load_agent
-from antiphon.agent.realtime import for_realtime
-from antiphon.errors import ProviderError
-from antiphon.providers.base import AgentHints
-from antiphon.providers.registry import make
-from antiphon.session.providers import start_providers
 from tests.fakes.deepgram_agent import FakeDeepgramAgent
 from tests.fakes.elevenlabs_agent import FakeElevenLabsAgent
 from tests.fakes.gemini_live import FakeGeminiLive
@@ -24,6 +17,13 @@ from tests.fakes.host import FakeVendor
 from tests.fakes.openai_realtime import FakeOpenAiRealtime
 from tests.fakes.talking import Reply
 from tests.support.stage import SILENCE, Stage, agent, leftovers, providers, settle
+
+from antiphon.agent.load import load_agent
+from antiphon.agent.realtime import for_realtime
+from antiphon.errors import ProviderError
+from antiphon.providers.base import AgentHints
+from antiphon.providers.registry import make
+from antiphon.session.providers import start_providers
 
 LONG = "One two three four five six seven eight nine ten. Eleven twelve thirteen fourteen."
 

@@ -10,6 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.stage import (
+    GatedLlm,
+    Stage,
+    agent,
+    leftovers,
+    providers,
+    settle,
+    speech,
+)
 
 from antiphon.engine import codec
 from antiphon.engine.conversation import Conversation
@@ -22,15 +31,6 @@ from antiphon.session import session as session_module
 from antiphon.session.recorded import RecordedVoice
 from antiphon.session.trace import TraceWriter
 from antiphon.types import FRAME_MS
-from tests.support.stage import (
-    GatedLlm,
-    Stage,
-    agent,
-    leftovers,
-    providers,
-    settle,
-    speech,
-)
 
 LONG = "One two three four five six seven eight nine ten eleven twelve."
 PHRASES = Phrases()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
+from tests.support.stage import leftovers, settle
 
 from antiphon.agent.speech import SpeechConfig
 from antiphon.engine import events as e
@@ -15,7 +16,6 @@ from antiphon.providers.scripted import ScriptedTts, ScriptedTtsOptions
 from antiphon.session import speaker as speaker_module
 from antiphon.session import utterance as utterance_module
 from antiphon.session.speaker import FarEnd, Speaker, TextSpeaker
-from tests.support.stage import leftovers, settle
 
 
 class Booth:

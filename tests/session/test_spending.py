@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.stage import agent, providers
 
 from antiphon.agent.config import Limits
 from antiphon.cost.book import PriceBook, read_prices
@@ -15,7 +16,6 @@ from antiphon.cost.meter import Meter
 from antiphon.observe.metrics import Metrics
 from antiphon.providers.base import Usage
 from antiphon.session.spending import CHECK_MS, Budget, Service, Services, Spending
-from tests.support.stage import agent, providers
 
 PRICES = """
 prices:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.stage import LevelVad, TestCall, agent, leftovers, settle
 
 from antiphon.agent.load import LoadedAgent
 from antiphon.errors import CapacityError, OverloadError, ProviderError, UserFacingError
@@ -20,7 +21,6 @@ from antiphon.session.clock import StreamClock
 from antiphon.session.session import Session
 from antiphon.session.supervisor import Supervisor
 from antiphon.session.trace import TraceFolder
-from tests.support.stage import LevelVad, TestCall, agent, leftovers, settle
 
 
 @pytest.fixture(autouse=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.session.test_line import PhoneStage, files
+from tests.support.stage import providers
 
 from antiphon.agent.load import LoadedAgent, load_agent
 from antiphon.channels.base import TransferResult
 from antiphon.providers.llm.flow import FlowLlm, FlowOptions
-from tests.session.test_line import PhoneStage, files
-from tests.support.stage import providers
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support.yaml"
 ACCOUNT = "12345678"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.stage import SILENCE, LevelVad, TestCall, agent, leftovers, settle
 
 from antiphon.agent.config import Limits
 from antiphon.engine.policy import Phrases
@@ -21,7 +22,6 @@ from antiphon.session.session import Session
 from antiphon.session.supervisor import Supervisor
 from antiphon.sim.replay import replay
 from antiphon.types import FRAME_MS
-from tests.support.stage import SILENCE, LevelVad, TestCall, agent, leftovers, settle
 
 PRICES = """
 prices:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 import pytest
+from tests.support.stage import GatedLlm, settle
 
 from antiphon.agent.tool import Tool
 from antiphon.engine import commands as c
@@ -15,7 +16,6 @@ from antiphon.errors import ProviderError
 from antiphon.providers.base import LlmEvent, LlmRequest, TextDelta, Usage
 from antiphon.session.thinker import Thinker
 from antiphon.types import END_CALL_TOOL, Message, ToolCall, ToolSpec
-from tests.support.stage import GatedLlm, settle
 
 QUESTION = (Message("user", "hello"),)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.session.test_speaker import Booth
+from tests.support.stage import settle
 
 from antiphon.agent.speech import SpeechConfig
 from antiphon.engine import events as e
@@ -14,8 +16,6 @@ from antiphon.providers.base import AgentHints, TtsAudio, TtsEvent, TtsSegment, 
 from antiphon.providers.scripted import ScriptedTts, ScriptedTtsOptions
 from antiphon.session.utterance import Utterance
 from antiphon.spoken.script import script
-from tests.session.test_speaker import Booth
-from tests.support.stage import settle
 
 
 def segments(booth: Booth) -> list[e.SegmentSynthesized]:

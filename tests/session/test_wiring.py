@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.support.stage import GatedLlm, Stage, agent, providers, settle
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints, TextDelta, Usage
@@ -19,7 +20,6 @@ from antiphon.providers.scripted import (
 )
 from antiphon.session import predictor
 from antiphon.session.providers import Providers
-from tests.support.stage import GatedLlm, Stage, agent, providers, settle
 
 PREPARED: dict[str, Any] = {"turn": {"speculation": {"prepare": "voice"}}}
 

@@ -17,6 +17,10 @@ from xml.etree import ElementTree
 import httpx
 import jwt
 import uvicorn
+from tests.fakes.plivo import AUTH_ID
+from tests.fakes.telnyx import TelnyxSigner
+from tests.fakes.vonage import APPLICATION
+from tests.support.fake_line import LineHost, LineSession
 from websockets.asyncio.client import ClientConnection, connect
 
 from antiphon.channels.phone.asterisk import Asterisk, AsteriskOptions
@@ -32,10 +36,6 @@ from antiphon.server.app import create_app
 from antiphon.server.phone_service import PhoneService
 from antiphon.server.run import http_config, listen
 from antiphon.server.settings import ServerSettings
-from tests.fakes.plivo import AUTH_ID
-from tests.fakes.telnyx import TelnyxSigner
-from tests.fakes.vonage import APPLICATION
-from tests.support.fake_line import LineHost, LineSession
 
 PUBLIC = "https://voice.example.com"
 SECRET = "a signature secret that is long enough for HS256"

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+from tests.support.fake_host import FakeHost, FakeSession
 
 from antiphon.channels.base import Call
 from antiphon.observe.metrics import Metrics
@@ -22,7 +23,6 @@ from antiphon.server.run import ManagedHost, Parts
 from antiphon.server.settings import ServerSettings
 from antiphon.server.slot import Slot
 from antiphon.server.workers import run_worker
-from tests.support.fake_host import FakeHost, FakeSession
 
 
 class NamedHost(FakeHost):

@@ -11,7 +11,6 @@ import queue
 from typing import Any
 
 import azure.cognitiveservices.speech as speechsdk
-
 from tests.fakes.azure_speech import AzureSpeech
 from tests.support.stt_talk import until
 

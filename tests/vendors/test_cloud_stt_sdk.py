@@ -34,7 +34,6 @@ from speechmatics.rt import (
     TranscriptResult,
 )
 from speechmatics.rt import AudioFormat as SpeechmaticsFormat
-
 from tests.fakes.assemblyai import AssemblyAiStreaming
 from tests.fakes.deepgram_stt import DeepgramListen
 from tests.fakes.elevenlabs_stt import Scribe

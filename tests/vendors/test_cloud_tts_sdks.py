@@ -23,16 +23,16 @@ from elevenlabs.types import (
     KeepContextAlive,
 )
 from openai import AsyncOpenAI
-
-from antiphon.providers.base import AgentHints, TtsSegment
-from antiphon.providers.tts.cartesia import CartesiaOptions, _Context, _request
-from antiphon.providers.tts.elevenlabs import ElevenLabsOptions, ElevenLabsTts
 from tests.fakes.cartesia import FakeCartesia
 from tests.fakes.deepgram_tts import FakeDeepgramTts
 from tests.fakes.elevenlabs_tts import FakeElevenLabsTts
 from tests.fakes.openai_tts import FakeOpenAiTts
 from tests.fakes.voices import sound
 from tests.providers.tts.speaking import audio
+
+from antiphon.providers.base import AgentHints, TtsSegment
+from antiphon.providers.tts.cartesia import CartesiaOptions, _Context, _request
+from antiphon.providers.tts.elevenlabs import ElevenLabsOptions, ElevenLabsTts
 
 TEXT = "One coffee, please."
 

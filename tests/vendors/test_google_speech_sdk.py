@@ -14,7 +14,6 @@ from google.cloud.texttospeech_v1.services.text_to_speech.transports import (
     TextToSpeechGrpcAsyncIOTransport,
 )
 from google.cloud.texttospeech_v1.types import cloud_tts
-
 from tests.fakes.google_speech import GoogleSpeech
 
 

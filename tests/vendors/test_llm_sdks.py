@@ -9,7 +9,6 @@ import anthropic
 import openai
 import pytest
 from google import genai
-
 from tests.fakes.anthropic import FakeAnthropic
 from tests.fakes.gemini import SIGNATURE, FakeGemini
 from tests.fakes.llm import Answer, Call

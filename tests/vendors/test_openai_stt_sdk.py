@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 
 from openai import AsyncOpenAI
+from tests.fakes.openai_stt import OpenAiTranscription
 
 from antiphon.providers.stt._whisper_http import _wav
-from tests.fakes.openai_stt import OpenAiTranscription
 
 
 async def test_a_realtime_transcription_session() -> None:

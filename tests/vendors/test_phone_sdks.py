@@ -16,15 +16,15 @@ import pytest
 import vonage_jwt
 from telnyx import AsyncTelnyx
 from telnyx.lib.webhook_verification import WebhookVerificationError, verify_webhook_signature
+from tests.fakes.plivo import AUTH_ID, FakePlivo
+from tests.fakes.telnyx import FakeTelnyx, TelnyxSigner
+from tests.fakes.vonage import APPLICATION, FakeVonage, make_key
 
 from antiphon.channels.phone.plivo import Plivo, PlivoOptions
 from antiphon.channels.phone.telnyx import Telnyx, TelnyxOptions
 from antiphon.channels.phone.vendor import DialOrder, Forged, Stream, TransferOrder, Webhook
 from antiphon.channels.phone.vonage import Vonage, VonageOptions, read_jwt
 from antiphon.providers.secret import Secret
-from tests.fakes.plivo import AUTH_ID, FakePlivo
-from tests.fakes.telnyx import FakeTelnyx, TelnyxSigner
-from tests.fakes.vonage import APPLICATION, FakeVonage, make_key
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # old idioms of Python inside

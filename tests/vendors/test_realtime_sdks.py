@@ -27,16 +27,16 @@ from google.genai import types
 from openai import AsyncOpenAI
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
-
-from antiphon.providers.base import AgentHints, LlmRequest
-from antiphon.providers.realtime.deepgram import DeepgramAgent, DeepgramAgentOptions
-from antiphon.types import Message, ToolSpec
 from tests.fakes.deepgram_agent import FakeDeepgramAgent
 from tests.fakes.elevenlabs_agent import FakeElevenLabsAgent
 from tests.fakes.gemini_live import FakeGeminiLive
 from tests.fakes.openai_realtime import FakeOpenAiRealtime
 from tests.fakes.talking import Reply, voiced
 from tests.support.stage import speech
+
+from antiphon.providers.base import AgentHints, LlmRequest
+from antiphon.providers.realtime.deepgram import DeepgramAgent, DeepgramAgentOptions
+from antiphon.types import Message, ToolSpec
 
 with warnings.catch_warnings():
     # It uses names of websockets that are on their way out.

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from tests.fakes.twilio import ACCOUNT, TOKEN, FakeTwilio, fake_twilio
 from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
@@ -31,7 +32,6 @@ from antiphon.channels.phone.vendor import (
 )
 from antiphon.errors import ProviderError
 from antiphon.providers.secret import Secret
-from tests.fakes.twilio import ACCOUNT, TOKEN, FakeTwilio, fake_twilio
 
 VOICE = "https://voice.example.com/twilio/voice"
 FORM = {

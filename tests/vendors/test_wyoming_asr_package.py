@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from tests.contracts import test_stt as contract
+from tests.support.stt_talk import read_final, speak
 from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
 from wyoming.event import Event
 
 from antiphon.providers.base import AgentHints, PartialText
 from antiphon.providers.stt.wyoming import WyomingStt, WyomingSttOptions
-from tests.contracts import test_stt as contract
-from tests.support.stt_talk import read_final, speak
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # it imports audioop

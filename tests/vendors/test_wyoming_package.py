@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.fakes.piper import tone
+from tests.fakes.wyoming import line
 from wyoming.event import Event, async_read_event
 
 from antiphon.providers.base import AgentHints, TtsAudio, TtsSegment, TtsSegmentDone
 from antiphon.providers.tts.wyoming import WyomingTts, WyomingTtsOptions
-from tests.fakes.piper import tone
-from tests.fakes.wyoming import line
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # it imports audioop

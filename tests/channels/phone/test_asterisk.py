@@ -7,6 +7,7 @@ import json
 from typing import Literal
 
 import pytest
+from tests.fakes.broken import broken, read_all
 
 from antiphon.channels.base import CallFacts
 from antiphon.channels.phone.asterisk import Asterisk, AsteriskDialect, AsteriskOptions
@@ -25,7 +26,6 @@ from antiphon.channels.phone.vendor import (
 )
 from antiphon.errors import UserFacingError
 from antiphon.providers.secret import Secret
-from tests.fakes.broken import broken, read_all
 
 URL = "wss://voice.example.com/asterisk/media"
 STREAM = Stream(URL, "token")

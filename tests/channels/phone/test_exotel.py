@@ -9,6 +9,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tests.fakes.broken import broken, read_all
+from tests.fakes.exotel import FakeExotel
 
 from antiphon.channels.base import CallFacts
 from antiphon.channels.phone.exotel import Exotel, ExotelDialect, ExotelOptions
@@ -29,8 +31,6 @@ from antiphon.channels.phone.vendor import (
 )
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.secret import Secret
-from tests.fakes.broken import broken, read_all
-from tests.fakes.exotel import FakeExotel
 
 URL = "https://voice.example.com/exotel/voice"
 STREAM = Stream("wss://voice.example.com/exotel/media", "tok.en-1")

@@ -6,10 +6,11 @@ import base64
 import json
 from collections import deque
 
+from tests.support.fake_line import start_message
+
 from antiphon.audio import g711
 from antiphon.channels.phone.mouth import MAX_TONE_FRAMES, Mouth
 from antiphon.channels.phone.twilio_stream import TwilioDialect
-from tests.support.fake_line import start_message
 
 
 class Line:

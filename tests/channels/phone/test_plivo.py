@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
+from tests.fakes.broken import broken, read_all
+from tests.fakes.plivo import AUTH_ID, FakePlivo
 
 from antiphon.channels.base import CallFacts
 from antiphon.channels.phone.parts import Seen
@@ -39,8 +41,6 @@ from antiphon.channels.phone.vendor import (
 )
 from antiphon.errors import ProviderError
 from antiphon.providers.secret import Secret
-from tests.fakes.broken import broken, read_all
-from tests.fakes.plivo import AUTH_ID, FakePlivo
 
 URL = "https://voice.example.com/plivo/voice"
 STREAM = Stream("wss://voice.example.com/plivo/media", "to-k_z1.en=", "https://x.example/s")

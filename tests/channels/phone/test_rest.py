@@ -8,11 +8,11 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+from tests.fakes.host import FakeVendor
 
 from antiphon.channels.phone import rest as rest_module
 from antiphon.channels.phone.rest import Rest, found
 from antiphon.errors import ProviderError
-from tests.fakes.host import FakeVendor
 
 
 class FakeRest(FakeVendor):

@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 from pydantic import ValidationError
+from tests.fakes.broken import broken, read_all
+from tests.fakes.telnyx import FakeTelnyx, TelnyxSigner
 
 from antiphon.channels.base import CallFacts
 from antiphon.channels.phone.telnyx import Telnyx, TelnyxDialect, TelnyxOptions
@@ -27,8 +29,6 @@ from antiphon.channels.phone.vendor import (
 )
 from antiphon.errors import ProviderError
 from antiphon.providers.secret import Secret
-from tests.fakes.broken import broken, read_all
-from tests.fakes.telnyx import FakeTelnyx, TelnyxSigner
 
 NOW_S = 1_795_000_000
 STREAM = Stream("wss://voice.example.com/telnyx/media", "tok.en-1", "https://x.example/s")

@@ -8,6 +8,8 @@ from typing import Any
 
 import jwt
 import pytest
+from tests.fakes.broken import broken, read_all
+from tests.fakes.vonage import APPLICATION, FakeVonage, make_key
 
 from antiphon.channels.base import CallFacts
 from antiphon.channels.phone.vendor import (
@@ -26,8 +28,6 @@ from antiphon.channels.phone.vendor import (
 from antiphon.channels.phone.vonage import Vonage, VonageDialect, VonageOptions
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.secret import Secret
-from tests.fakes.broken import broken, read_all
-from tests.fakes.vonage import APPLICATION, FakeVonage, make_key
 
 NOW_S = 1_795_000_000
 SECRET = "a signature secret that is long enough for HS256"

@@ -7,6 +7,9 @@ import contextlib
 import random
 
 import pytest
+from tests.channels.sip.test_torture import CASES
+from tests.channels.sip.test_user_agent import OFFER, SDP, invite
+from tests.support.sip_world import Person, World
 
 from antiphon.channels.sip import sdp
 from antiphon.channels.sip.digest import Doorkeeper, parse_params
@@ -14,9 +17,6 @@ from antiphon.channels.sip.framing import Framer
 from antiphon.channels.sip.message import ParseError, parse
 from antiphon.channels.sip.uri import AddressError, parse_address, parse_uri, parse_via
 from antiphon.channels.sip.wire import Flow
-from tests.channels.sip.test_torture import CASES
-from tests.channels.sip.test_user_agent import OFFER, SDP, invite
-from tests.support.sip_world import Person, World
 
 SOURCE = Flow("udp", "192.0.2.9", 5070)
 NASTY = (

@@ -4,11 +4,11 @@ should be, or dropped."""
 from __future__ import annotations
 
 import pytest
+from tests.channels.sip.test_user_agent import OFFER
+from tests.support.sip_world import World
 
 from antiphon.channels.sip.message import Request, parse
 from antiphon.channels.sip.wire import Flow
-from tests.channels.sip.test_user_agent import OFFER
-from tests.support.sip_world import World
 
 SOURCE = Flow("udp", "192.0.2.9", 5070)
 DROPPED = 0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
+from tests.support.sip_world import World
 
 from antiphon.channels.base import TransferTarget
 from antiphon.channels.sip.call import SipCall
@@ -16,7 +17,6 @@ from antiphon.channels.sip.outbound import DialFailed, DialStatus
 from antiphon.channels.sip.refer import Referral
 from antiphon.channels.sip.transfer import Dialler, Transferring
 from antiphon.channels.sip.uri import Uri, parse_uri
-from tests.support.sip_world import World
 
 
 class ScriptedLeg:

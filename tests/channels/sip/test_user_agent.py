@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.sip_world import Person, Porter, World
 
 from antiphon.channels.sip.digest import Credentials
 from antiphon.channels.sip.leg_audio import LegAudio
 from antiphon.channels.sip.message import Request, parse
 from antiphon.channels.sip.user_agent import Admission, Options, Refusal
 from antiphon.channels.sip.wire import Flow
-from tests.support.sip_world import Person, Porter, World
 
 INVITE = (
     "INVITE sip:agent@192.0.2.2 SIP/2.0\r\n"

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from tests.support.fake_host import FakeSession
 
 from antiphon.channels.client_events import Playout
 from antiphon.channels.pacer import Pacer
@@ -14,7 +15,6 @@ from antiphon.channels.rtp.receive import LineStats
 from antiphon.channels.voice import call as voice_call
 from antiphon.channels.voice.call import AWAY_AFTER_S, VoiceCall
 from antiphon.types import FRAME_BYTES
-from tests.support.fake_host import FakeSession
 
 
 class FakeConnection:

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.channels.voice.test_call import FakeConnection
+from tests.support.fake_host import FakeHost
 
 from antiphon.channels.voice import calls as voice_calls
 from antiphon.channels.voice.call import VoiceCall
 from antiphon.channels.voice.calls import Ticket, VoiceCalls
 from antiphon.errors import CapacityError, ForbiddenError, GoneError
-from tests.channels.voice.test_call import FakeConnection
-from tests.support.fake_host import FakeHost
 
 
 @pytest.fixture

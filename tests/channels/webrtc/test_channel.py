@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
+from tests.support.fake_host import TONE_HZ, FakeHost, FakeSession
+from tests.support.rtc_client import RtcCaller, typed
 
 from antiphon.channels.voice import call as voice_call
 from antiphon.channels.voice.base import OUTPUT_RATE_HZ
 from antiphon.channels.voice.calls import Ticket, VoiceCalls
 from antiphon.channels.webrtc.channel import Answer, WebRtcChannel
 from antiphon.errors import CapacityError, ForbiddenError, GoneError, UserFacingError
-from tests.support.fake_host import TONE_HZ, FakeHost, FakeSession
-from tests.support.rtc_client import RtcCaller, typed
 
 
 @pytest.fixture

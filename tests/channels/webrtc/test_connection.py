@@ -10,6 +10,9 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
+from tests.support.fake_host import FakeHost
+from tests.support.rtc_client import RtcCaller
+from tests.support.rtc_end import End, until
 
 from antiphon.channels.client_events import Playout
 from antiphon.channels.pacer import MOST_AT_ONCE
@@ -27,9 +30,6 @@ from antiphon.channels.voice.calls import VoiceCalls
 from antiphon.channels.webrtc.channel import WebRtcChannel
 from antiphon.channels.webrtc.connection import WebRtcConnection
 from antiphon.channels.webrtc.mouth import TICKS
-from tests.support.fake_host import FakeHost
-from tests.support.rtc_client import RtcCaller
-from tests.support.rtc_end import End, until
 
 SOUND = b"\x10\x00" * 480
 

@@ -16,6 +16,7 @@ from aioice import Candidate, stun
 from aioice.ice import CandidatePair, StunProtocol
 from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcdtlstransport import SRTP_PROFILES
+from tests.support.rtc_client import RtcCaller
 
 from antiphon.channels.webrtc import ice, sockets
 from antiphon.channels.webrtc.config import RtcConfig
@@ -28,7 +29,6 @@ from antiphon.channels.webrtc.ice import (
     Peer,
     requests_to,
 )
-from tests.support.rtc_client import RtcCaller
 
 PEER = ("203.0.113.9", 61000)
 

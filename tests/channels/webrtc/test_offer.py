@@ -4,11 +4,11 @@ import random
 import re
 
 import pytest
+from tests.support.rtc_client import RtcCaller
 
 from antiphon.channels.voice.call import VoiceCall
 from antiphon.channels.webrtc.connection import WebRtcConnection
 from antiphon.channels.webrtc.offer import MAX_CANDIDATES, BadOffer, check_offer
-from tests.support.rtc_client import RtcCaller
 
 
 @pytest.fixture(scope="module")

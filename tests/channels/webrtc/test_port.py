@@ -18,14 +18,14 @@ import aioice
 import numpy as np
 import pytest
 from aioice import stun, turn
+from tests.support.rtc_client import RtcCaller
+from tests.support.rtc_end import End, until
 
 from antiphon.channels.rtp.packet import Report, make_report, parse_rtcp, parse_rtp
 from antiphon.channels.rtp.send import Stream
 from antiphon.channels.webrtc.ear import Ear
 from antiphon.channels.webrtc.mouth import Mouth
 from antiphon.channels.webrtc.port import MOST_WAITING, MediaPort
-from tests.support.rtc_client import RtcCaller
-from tests.support.rtc_end import End, until
 
 HZ = 440.0
 

@@ -6,15 +6,15 @@ import asyncio
 import json
 
 import pytest
+from tests.channels.websocket.scripted_wire import ScriptedWire
+from tests.support.fake_host import FakeHost
+from tests.support.socket_caller import eventually
 
 from antiphon.channels.rtp import opus
 from antiphon.channels.voice.calls import VoiceCalls
 from antiphon.channels.websocket import channel as module
 from antiphon.channels.websocket.channel import SocketChannel
 from antiphon.errors import CapacityError, ForbiddenError, UserFacingError
-from tests.channels.websocket.scripted_wire import ScriptedWire
-from tests.support.fake_host import FakeHost
-from tests.support.socket_caller import eventually
 
 
 async def refused(calls: VoiceCalls, wire: ScriptedWire, **asked: str) -> UserFacingError:

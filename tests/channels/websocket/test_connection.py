@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.channels.websocket.scripted_wire import ScriptedWire
+from tests.support.fake_host import FakeHost, FakeSession
+from tests.support.socket_caller import eventually, tone
 
 from antiphon.channels.client_events import Playout
 from antiphon.channels.voice.calls import VoiceCalls
 from antiphon.channels.websocket import connection as module
 from antiphon.channels.websocket.connection import SocketConnection
 from antiphon.channels.websocket.format import AudioFormat, SocketFormats
-from tests.channels.websocket.scripted_wire import ScriptedWire
-from tests.support.fake_host import FakeHost, FakeSession
-from tests.support.socket_caller import eventually, tone
 
 PCM = AudioFormat("pcm16", 16_000)
 FORMATS = SocketFormats(PCM, PCM)

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from tests.support.socket_caller import cut, pitch_hz, tone
 
 from antiphon.audio import g711
 from antiphon.channels.rtp.opus import OpusDecoder
 from antiphon.channels.websocket.downlink import Downlink, is_flush
 from antiphon.channels.websocket.format import AudioFormat
-from tests.support.socket_caller import cut, pitch_hz, tone
 
 FRAMES = cut(tone(440, 1000, 24_000), 960)
 

@@ -6,13 +6,13 @@ import random
 
 import numpy as np
 import pytest
+from tests.support.socket_caller import cut, pitch_hz, tone
 
 from antiphon.audio import g711
 from antiphon.channels.rtp.opus import OpusEncoder
 from antiphon.channels.websocket.format import ENCODINGS, RATES, AudioFormat
 from antiphon.channels.websocket.uplink import MOST_BROKEN, BadSound, Uplink
 from antiphon.types import FRAME_BYTES
-from tests.support.socket_caller import cut, pitch_hz, tone
 
 PCM = AudioFormat("pcm16", 16_000)
 

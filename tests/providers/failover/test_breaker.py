@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
-from antiphon.providers.failover.breaker import ALONE, Breaker
 from tests.providers.failover.common import Probe, breakers, failure
+
+from antiphon.providers.failover.breaker import ALONE, Breaker
 
 
 async def test_it_opens_after_failures_in_a_row_and_closes_when_the_probe_is_answered() -> None:

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.providers.failover.common import breakers, failure
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import Llm, LlmEvent, LlmRequest, TextDelta, Usage
 from antiphon.providers.failover.breaker import Breakers
 from antiphon.providers.failover.llm import GuardedLlm
 from antiphon.types import Message
-from tests.providers.failover.common import breakers, failure
 
 REQUEST = LlmRequest((Message("user", "hello"),))
 

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
+from tests.providers.failover.common import breakers, failure
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import FinalText, PartialText, SttEvent
 from antiphon.providers.failover.stt import FailoverStream, FailoverStt
 from antiphon.types import FRAME_BYTES
-from tests.providers.failover.common import breakers, failure
 
 FRAME = bytes(FRAME_BYTES)
 

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.providers.failover.common import breakers
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints, TtsEvent, TtsSegment
 from antiphon.providers.failover.tts import GuardedTts
 from antiphon.providers.scripted import ScriptedTts
-from tests.providers.failover.common import breakers
 
 
 async def text() -> AsyncIterator[TtsSegment]:

@@ -6,6 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.fakes.assemblyai import AssemblyAiStreaming
+from tests.fakes.deepgram_stt import DeepgramListen
+from tests.fakes.ear import ListeningVendor
+from tests.fakes.elevenlabs_stt import Scribe
+from tests.fakes.speechmatics import SpeechmaticsRealtime
+from tests.support.stt_talk import read_final
+
 from antiphon.providers.base import AgentHints, PartialText, SttStream
 from antiphon.providers.secret import Secret
 from antiphon.providers.stt.assemblyai import AssemblyAiStt
@@ -13,12 +20,6 @@ from antiphon.providers.stt.deepgram import DeepgramStt
 from antiphon.providers.stt.deepgram_flux import FluxStt
 from antiphon.providers.stt.elevenlabs import ElevenLabsStt
 from antiphon.providers.stt.speechmatics import SpeechmaticsStt
-from tests.fakes.assemblyai import AssemblyAiStreaming
-from tests.fakes.deepgram_stt import DeepgramListen
-from tests.fakes.ear import ListeningVendor
-from tests.fakes.elevenlabs_stt import Scribe
-from tests.fakes.speechmatics import SpeechmaticsRealtime
-from tests.support.stt_talk import read_final
 
 LOUD = b"\x10\x27" * 320
 QUIET = bytes(640)

@@ -4,14 +4,14 @@ import asyncio
 import json
 
 import pytest
+from tests.providers.stt.cloud import ASSEMBLYAI, final_text, partials, talk
+from tests.support.stt_talk import failure, read_final, until
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints, EndOfTurn
 from antiphon.providers.stt.assemblyai import AssemblyAiStt, AssemblyAiWire
 from antiphon.providers.stt.wire import Flushed, Piece, Signal
 from antiphon.types import Word
-from tests.providers.stt.cloud import ASSEMBLYAI, final_text, partials, talk
-from tests.support.stt_talk import failure, read_final, until
 
 
 async def test_what_is_asked_for() -> None:

@@ -4,14 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.fakes.azure_speech import AzureSpeech
+from tests.support.stt_talk import failure, read_final, say, speak, until
 
 from antiphon.errors import UserFacingError
 from antiphon.providers.base import AgentHints, PartialText
 from antiphon.providers.secret import Secret
 from antiphon.providers.stt.azure import AzureStt
 from antiphon.types import Word
-from tests.fakes.azure_speech import AzureSpeech
-from tests.support.stt_talk import failure, read_final, say, speak, until
 
 HINTS = AgentHints("en-GB", vocabulary=("Antiphon", "espresso"))
 

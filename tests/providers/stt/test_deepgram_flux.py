@@ -3,15 +3,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.fakes.deepgram_stt import DeepgramListen
+from tests.providers.stt.cloud import FLUX, final_text, partials, talk
+from tests.support.stt_talk import read_final, until
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints, EndOfTurn
 from antiphon.providers.stt.deepgram_flux import FluxStt, FluxWire
 from antiphon.providers.stt.wire import Flushed, Piece, Signal
 from antiphon.types import Word
-from tests.fakes.deepgram_stt import DeepgramListen
-from tests.providers.stt.cloud import FLUX, final_text, partials, talk
-from tests.support.stt_talk import read_final, until
 
 
 async def test_what_is_asked_for() -> None:

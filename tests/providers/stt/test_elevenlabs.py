@@ -5,14 +5,14 @@ import json
 from typing import Any
 
 import pytest
+from tests.providers.stt.cloud import ELEVENLABS, final_text, partials, talk
+from tests.support.stt_talk import read_final, until
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import PartialText
 from antiphon.providers.stt.elevenlabs import ScribeWire
 from antiphon.providers.stt.wire import Flushed, Piece
 from antiphon.types import Word
-from tests.providers.stt.cloud import ELEVENLABS, final_text, partials, talk
-from tests.support.stt_talk import read_final, until
 
 
 async def test_what_is_asked_for() -> None:

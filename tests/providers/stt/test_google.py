@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from tests.fakes.google_speech import GoogleSpeech
+from tests.support.stt_talk import failure, read_final, say, speak, until
 
 from antiphon.errors import UserFacingError
 from antiphon.providers.base import AgentHints, PartialText
 from antiphon.providers.secret import Secret
 from antiphon.providers.stt.google import GoogleStt
 from antiphon.types import Word
-from tests.fakes.google_speech import GoogleSpeech
-from tests.support.stt_talk import failure, read_final, say, speak, until
 
 HINTS = AgentHints("en-GB", vocabulary=("Antiphon", "espresso"))
 

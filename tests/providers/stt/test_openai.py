@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from tests.fakes.openai_stt import OpenAiTranscription
+from tests.support.stt_talk import failure, read_final, say, speak, until
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.base import AgentHints, PartialText
@@ -12,8 +14,6 @@ from antiphon.providers.secret import Secret
 from antiphon.providers.stt._openai_wire import OpenAiWire
 from antiphon.providers.stt.openai import OpenAiStt
 from antiphon.providers.stt.wire import Flushed, Piece, Told
-from tests.fakes.openai_stt import OpenAiTranscription
-from tests.support.stt_talk import failure, read_final, say, speak, until
 
 HINTS = AgentHints("en-GB", vocabulary=("Antiphon", "espresso"))
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.providers.stt.cloud import SPEECHMATICS, talk
+from tests.support.stt_talk import failure, read_final, until
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints, EndOfTurn
 from antiphon.providers.stt.speechmatics import SpeechmaticsStt, SpeechmaticsWire
 from antiphon.providers.stt.wire import Flushed, Piece, Signal
 from antiphon.types import Word
-from tests.providers.stt.cloud import SPEECHMATICS, talk
-from tests.support.stt_talk import failure, read_final, until
 
 
 async def test_what_is_asked_for() -> None:

@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
-from antiphon.errors import ProviderError, UserFacingError
-from antiphon.providers.base import PartialText
-from antiphon.types import Word
 from tests.providers.stt.cloud import (
     CLOUDS,
     ELEVENLABS,
@@ -19,6 +15,10 @@ from tests.providers.stt.cloud import (
     talk,
 )
 from tests.support.stt_talk import failure, read_final, until
+
+from antiphon.errors import ProviderError, UserFacingError
+from antiphon.providers.base import PartialText
+from antiphon.types import Word
 
 every = pytest.mark.parametrize("cloud", CLOUDS, ids=lambda cloud: cloud.name)
 

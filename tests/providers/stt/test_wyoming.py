@@ -7,11 +7,11 @@ import logging
 from typing import Any
 
 import pytest
+from tests.fakes.wyoming import FakeWyoming, line
+from tests.support.stt_talk import failure, read_final, say, speak, until
 
 from antiphon.providers.base import AgentHints, FinalText, PartialText
 from antiphon.providers.stt.wyoming import WyomingStt, WyomingSttOptions
-from tests.fakes.wyoming import FakeWyoming, line
-from tests.support.stt_talk import failure, read_final, say, speak, until
 
 HEARD = line("transcript", {"text": " call me ", "language": "en"})
 

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
 import pytest
+from tests.fakes.azure_speech import AzureSpeech
+from tests.support.stt_talk import until
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.base import (
@@ -19,8 +21,6 @@ from antiphon.providers.base import (
 from antiphon.providers.secret import Secret
 from antiphon.providers.tts.azure import AzureTts
 from antiphon.types import Word
-from tests.fakes.azure_speech import AzureSpeech
-from tests.support.stt_talk import until
 
 HINTS = AgentHints("en-GB", pronunciations={"Antiphon": "AE N T AH F AA N"})
 

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.fakes.cartesia import FakeCartesia
+from tests.fakes.voices import sound
+from tests.providers.tts.speaking import audio, speak, words
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints, TtsAudio, TtsSegment, TtsSegmentDone
 from antiphon.providers.tts import cartesia
 from antiphon.providers.tts.cartesia import CartesiaOptions, CartesiaTts
-from tests.fakes.cartesia import FakeCartesia
-from tests.fakes.voices import sound
-from tests.providers.tts.speaking import audio, speak, words
 
 
 def make(fake: FakeCartesia, language: str = "en", **options: Any) -> CartesiaTts:

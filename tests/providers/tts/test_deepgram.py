@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 import pytest
+from tests.fakes.deepgram_tts import FakeDeepgramTts
+from tests.fakes.voices import sound
+from tests.providers.tts.speaking import audio, open_stream, speak, until
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints
 from antiphon.providers.tts.deepgram import DeepgramTts, DeepgramTtsOptions
-from tests.fakes.deepgram_tts import FakeDeepgramTts
-from tests.fakes.voices import sound
-from tests.providers.tts.speaking import audio, open_stream, speak, until
 
 
 def make(fake: FakeDeepgramTts, **options: Any) -> DeepgramTts:

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.fakes.elevenlabs_tts import FakeElevenLabsTts
+from tests.fakes.voices import sound
+from tests.providers.tts.speaking import audio, open_stream, until
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints, TtsSegment
 from antiphon.providers.tts.elevenlabs import ElevenLabsOptions, ElevenLabsTts, _error
-from tests.fakes.elevenlabs_tts import FakeElevenLabsTts
-from tests.fakes.voices import sound
-from tests.providers.tts.speaking import audio, open_stream, until
 
 
 def make(fake: FakeElevenLabsTts, spoken: str = "en", **options: Any) -> ElevenLabsTts:

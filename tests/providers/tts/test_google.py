@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.fakes.google_speech import GoogleSpeech
+from tests.support.stt_talk import until
 
 from antiphon.errors import ProviderError, UserFacingError
 from antiphon.providers.base import AgentHints, TtsAudio, TtsEvent, TtsSegment, TtsSegmentDone
 from antiphon.providers.secret import Secret
 from antiphon.providers.tts.google import GoogleTts
-from tests.fakes.google_speech import GoogleSpeech
-from tests.support.stt_talk import until
 
 HINTS = AgentHints("en-GB", pronunciations={"Antiphon": "AE N T AH F AA N"}, rate=180)
 

@@ -4,11 +4,12 @@ import asyncio
 import json
 from typing import Any
 
-from antiphon.providers.base import AgentHints
-from antiphon.providers.tts.openai import OpenAiTts, OpenAiTtsOptions
 from tests.fakes.openai_tts import FakeOpenAiTts
 from tests.fakes.voices import sound
 from tests.providers.tts.speaking import audio, open_stream, until
+
+from antiphon.providers.base import AgentHints
+from antiphon.providers.tts.openai import OpenAiTts, OpenAiTtsOptions
 
 
 def make(fake: FakeOpenAiTts, **options: Any) -> OpenAiTts:

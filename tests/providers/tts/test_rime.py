@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 import pytest
+from tests.fakes.rime import FakeRime
+from tests.fakes.voices import sound
+from tests.providers.tts.speaking import audio, speak
 
 from antiphon.errors import ProviderError
 from antiphon.providers.base import AgentHints
 from antiphon.providers.tts.rime import RimeOptions, RimeTts
-from tests.fakes.rime import FakeRime
-from tests.fakes.voices import sound
-from tests.providers.tts.speaking import audio, speak
 
 
 def make(fake: FakeRime, **options: Any) -> RimeTts:

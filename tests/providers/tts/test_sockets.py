@@ -7,14 +7,14 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from tests.fakes.deepgram_tts import FakeDeepgramTts
+from tests.providers.tts.speaking import until
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from antiphon.errors import ProviderError
 from antiphon.providers.tts import sockets
 from antiphon.providers.tts.sockets import Message, Sockets, Wire
-from tests.fakes.deepgram_tts import FakeDeepgramTts
-from tests.providers.tts.speaking import until
 
 
 class Plain(Wire):
