@@ -108,3 +108,37 @@ async def test_thresholds_the_wrong_way_round_are_explained() -> None:
         await open_stream(threshold=0.3, neg_threshold=0.5)
     with pytest.raises(RuntimeError, match="start"):
         SileroVad(SileroOptions(), AgentHints()).open()
+
+
+async def test_many_calls_are_heard_as_one_is() -> None:
+    """Each hears the same as alone, to within a window, and is told a frame later at most."""
+    names = ("LJ001-0002.flac", "librivox_sense_0880.flac", "s2i_ec21e470.flac")
+    recordings = [recording(name) for name in names]
+    alone = [heard(await open_stream(), samples) for samples in recordings]
+    streams = [await open_stream() for _ in range(12)]
+    together: list[list[tuple[VadEdge, int]]] = [[] for _ in streams]
+    frames = [np.clip(one * 32767, -32768, 32767).astype("<i2").tobytes() for one in recordings]
+    for number in range(max(map(len, frames)) // 640):
+        for index, stream in enumerate(streams):
+            frame = frames[index % 3][number * 640 :][:640]
+            if len(frame) == 640:
+                edges = stream.feed(frame)
+                together[index] += [(edge, (number + 1) * 20) for edge in edges]
+    for index, found in enumerate(together):
+        expected = alone[index % 3]
+        assert [edge for edge, _ in found] == [edge for edge, _ in expected]
+        late = [told - sooner for (_, told), (_, sooner) in zip(found, expected, strict=True)]
+        assert set(late) <= {0, 20}
+
+
+async def test_a_call_alone_does_not_wait_for_those_that_are_over() -> None:
+    loud = (np.random.default_rng(1).normal(0, 0.1, 320) * 32767).astype("<i2").tobytes()
+    for _ in range(5):
+        for stream in [await open_stream() for _ in range(12)]:
+            for _ in range(2):
+                stream.feed(loud)
+    last = await open_stream()
+    for _ in range(60):
+        last.feed(loud)
+    assert not last._asked
+    assert not last._network._waiting
