@@ -167,7 +167,7 @@ async def test_it_takes_neither_tasks_nor_threads() -> None:
         await asyncio.sleep(0.05)
         # Of each end: ICE's two, DTLS's.
         assert len(asyncio.all_tasks()) - before == 6, tasks()
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads
 
 
 async def test_fifty_connects_and_closes_leave_nothing() -> None:
