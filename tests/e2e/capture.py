@@ -26,15 +26,23 @@ async () => {
   const context = new AudioContext({ sampleRate: 48000 });
   await context.resume();
   const merger = context.createChannelMerger(2);
-  const voice = document.getElementById("voice").srcObject.getAudioTracks()[0];
-  const tracks = [window.microphoneTrack, voice];
-  tracks.forEach((track, channel) => {
-    const source = context.createMediaStreamSource(new MediaStream([track]));
-    source.connect(merger, 0, channel);
+  const voice = document.getElementById("voice");
+  const of = [() => window.microphoneTrack, () => voice.srcObject?.getAudioTracks()[0]];
+  const sources = [null, null];
+  // A call that has lost its connection goes on by another one, with tracks of its own.
+  const follow = () => of.forEach((current, channel) => {
+    const track = current();
+    if (!track || sources[channel]?.track === track) return;
+    sources[channel]?.node.disconnect();
+    const node = context.createMediaStreamSource(new MediaStream([track]));
+    node.connect(merger, 0, channel);
+    sources[channel] = { track, node };
   });
+  follow();
   const tap = context.createScriptProcessor(2048, 2, 1);
   const tape = (window.tape = { context, tap, chunks: [[], []] });
   tap.onaudioprocess = ({ inputBuffer }) => {
+    follow();
     for (const channel of [0, 1])
       tape.chunks[channel].push(inputBuffer.getChannelData(channel).slice());
   };

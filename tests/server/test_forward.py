@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator
@@ -153,6 +154,22 @@ async def test_calls_over_one_connection_spread(front: Front) -> None:
             assert (await offer(client)).status_code == 200
     assert len(host(front, 0).sessions) in (3, 4)
     assert len(host(front, 1).sessions) in (2, 3)
+
+
+async def test_what_the_front_has_just_chosen_stays(front: Front) -> None:
+    """A worker's board is older than the front's: others may have calls that are not on it."""
+    await front.board(IDLE, IDLE)
+    for _ in range(4):
+        async with front.client(0) as client:
+            assert (await offer(client)).json()["session_id"].startswith("w0_")
+            # The front has not chosen for what follows over the connection.
+            assert (await client.get("/healthz")).status_code == 200
+    url = f"ws://127.0.0.1:{front.port}/api/text"
+    for number in (5, 6):
+        async with connect(url, proxy=None) as socket:
+            assert json.loads(await socket.recv())["type"] == "session.created"
+            assert len(host(front, 0).sessions) == number
+    assert host(front, 1).sessions == []
 
 
 # ---- counters ----------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.observe.gather import merged
 from antiphon.server.board import Board
+from antiphon.server.first import take_first
 from antiphon.server.guard import most_bytes, refuse
 from antiphon.server.peers import ASK_S, Absent, Peers
 from antiphon.server.route import (
@@ -104,7 +105,7 @@ class Together:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = scope["path"]
+        path, was_chosen = scope["path"], take_first(scope.get("state", {}))
         if path == "/metrics":
             await self._metrics(scope, receive, send)
         elif path == "/readyz":
@@ -112,11 +113,13 @@ class Together:
         elif path in self._paths.for_all:
             await self._tell_all(scope, receive, send)
         else:
-            await self._route(scope, receive, send)
+            await self._route(scope, receive, send, was_chosen)
 
     # ---- for one of them -----------------------------------------------------------------------
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _route(
+        self, scope: Scope, receive: Receive, send: Send, was_chosen: bool
+    ) -> None:  # fmt: skip
         path = scope["path"]
         worker = worker_of_target(_target(scope).decode("latin-1"))
         taken = Taken(receive)
@@ -128,20 +131,24 @@ class Together:
             await self._pass_on(worker, scope, taken, send, is_last=True)
             return
         if worker is None and path in self._paths.new_calls and not is_about_a_session(body):
-            other = self._better()
+            other = self._better(was_chosen)
             if other is not None and await self._pass_on(other, scope, taken, send, is_last=False):
                 return
         await self._app(scope, taken.again, send)
 
-    def whose(self, target: str) -> int | None:
-        """The other worker that a WebSocket for this target belongs to; None: it is this one's."""
+    def whose(self, target: str, was_chosen: bool) -> int | None:
+        """The other worker that a WebSocket for this target belongs to; None: it is this one's.
+        `was_chosen`: by the front, for this handshake."""
         worker = worker_of_target(target)
         if worker is None:
-            return self._better() if may_begin_a_call(target) else None
+            return self._better(was_chosen) if may_begin_a_call(target) else None
         return worker if worker in self._peers.others else None
 
-    def _better(self) -> int | None:
+    def _better(self, was_chosen: bool) -> int | None:
         """Who had better take a new call."""
+        if was_chosen and self._host.has_room:
+            # The front knows to whom it has given calls that nobody has reported yet.
+            return None
         host, now_s = self._host, asyncio.get_running_loop().time()
         me, calls = self._peers.me, host.active_calls
         other = self._board.better(me, now_s, calls=calls, room=host.has_room)

@@ -252,6 +252,8 @@ async def _keep_all(
     try:
         await _until(keeping, others)
         if not stop.asked.is_set():
+            # Whoever is asked from now on knows that all are ready.
+            _tell_now(workers, board.written())
             on_ready()
             await _until(keeping, {one for one in others if not one.done()})
         for worker in workers:
@@ -305,9 +307,13 @@ async def _tell(workers: list[WorkerProcess], board: Board) -> None:
         rows = board.written()
         if rows != told:
             told = rows
-            for worker in workers:
-                worker.tell({"board": rows})
+            _tell_now(workers, rows)
         await asyncio.sleep(BOARD_S)
+
+
+def _tell_now(workers: list[WorkerProcess], rows: list[list[object]]) -> None:
+    for worker in workers:
+        worker.tell({"board": rows})
 
 
 def _private_folder() -> str:

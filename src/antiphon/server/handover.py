@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.server.direct import DirectProtocol
+from antiphon.server.first import take_first
 from antiphon.server.route import head_target
 
 log = logging.getLogger(__name__)
@@ -116,12 +117,13 @@ async def _readable(one: socket.socket) -> None:
 
 
 def handing_over(
-    whose: Callable[[str], int | None], give: Callable[[int, bytes, int], bool]
+    whose: Callable[[str, bool], int | None], give: Callable[[int, bytes, int], bool]
 ) -> type[DirectProtocol]:
     """uvicorn's WebSocket for a worker.
 
     Args:
-        whose: the worker that a handshake for this target belongs to; None: this one.
+        whose: the worker that a handshake for this target belongs to; None: this one. It is told
+            whether that is the first that was asked over a connection from the front.
         give: gives that worker the handshake and the connection, by its file's number.
     """
 
@@ -132,7 +134,7 @@ def handing_over(
             if not self.looked:
                 # uvicorn begins with the whole handshake.
                 self.looked = True
-                worker = whose(head_target(data) or "")
+                worker = whose(head_target(data) or "", take_first(self.app_state))
                 connection: Any = self.transport.get_extra_info("socket")
                 if worker is not None and give(worker, data, connection.fileno()):
                     self.transport.abort()

@@ -15,10 +15,12 @@ import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from antiphon.server.board import Board, Report
+from antiphon.server.first import first_state
 from antiphon.server.forward import Paths, Rooted, Together
 from antiphon.server.handover import Receiver, hand_over, handing_over
 from antiphon.server.peers import Peers
@@ -161,7 +163,8 @@ class WorkerServer(ManagedServer):
         await super().startup([])
         self._inside.load()
         loop = asyncio.get_running_loop()
-        unix = await loop.create_unix_server(self._factory(self._inside), str(self._path))
+        state = self.lifespan.state
+        unix = await loop.create_unix_server(self._factory(self._inside, state), str(self._path))
         self.servers.append(unix)
         self._receiver.open()
         self._door.open()
@@ -173,21 +176,21 @@ class WorkerServer(ManagedServer):
         self._receiver.close()
         await super().shutdown()
 
-    def _factory(self, config: uvicorn.Config) -> Factory:
+    def _factory(self, config: uvicorn.Config, state: dict[str, Any]) -> Factory:
         """As `uvicorn.Server.startup` makes them."""
 
         def create() -> asyncio.Protocol:
             return config.http_protocol_class(  # type: ignore[call-arg]
-                config=config, server_state=self.server_state, app_state=self.lifespan.state
+                config=config, server_state=self.server_state, app_state=state
             )
 
         return create
 
     def _take(self, connection: socket.socket) -> None:
-        self._begin(connection, self._factory(self.config))
+        self._begin(connection, self._factory(self.config, first_state(self.lifespan.state)))
 
     def _take_over(self, connection: socket.socket, head: bytes) -> None:
-        create = self._factory(self._inside)
+        create = self._factory(self._inside, self.lifespan.state)
 
         def begun() -> asyncio.Protocol:
             protocol = create()
