@@ -56,7 +56,7 @@ async def test_what_its_children_cost_counts() -> None:
     )
     assert process.stdin is not None
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while process_cost(process.pid).rss_mb < 16:  # noqa: ASYNC110 (another process)
                 await asyncio.sleep(0.01)
     finally:

@@ -9,7 +9,7 @@ SILENCE = bytes(640)
 
 
 async def final(events: AsyncIterator[SttEvent]) -> FinalText:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         async for event in events:
             if isinstance(event, FinalText):
                 return event
@@ -53,7 +53,7 @@ async def test_closing_ends_the_events_of_a_waiting_reader(stt: Stt) -> None:
     await asyncio.sleep(0)
     await stream.aclose()
     await stream.aclose()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         assert all(isinstance(event, PartialText) for event in await reader)
 
 

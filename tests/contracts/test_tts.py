@@ -69,7 +69,7 @@ async def test_the_first_segment_is_spoken_before_the_second_is_written(tts: Tts
         await written.wait()
         yield TtsSegment(1, "Here it is.")
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async for event in tts.stream(slowly()):
             if event == TtsSegmentDone(0):
                 written.set()
@@ -93,7 +93,7 @@ async def test_closing_early_and_cancelling_leave_nothing(tts: Tts) -> None:
     task = asyncio.create_task(speak())
     await asyncio.sleep(0.005)
     task.cancel()
-    await asyncio.wait([task], timeout=1)
+    await asyncio.wait([task], timeout=20)
     assert task.cancelled()
     # Its connections are the provider's, and end with it; those of a fake end a moment later.
     await tts.aclose()

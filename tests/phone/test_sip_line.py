@@ -156,7 +156,7 @@ async def test_between_two_endpoints() -> None:
     line, told = SipLine(here), Told()
     try:
         name = await line.dial(ORDER, told.append)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while line.session(name) is None:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.01)
         (session,) = here_host.sessions
@@ -165,7 +165,7 @@ async def test_between_two_endpoints() -> None:
         assert dict(facts.variables) == {"name": "Anna"}
         assert there_host.sessions[0].line.facts.called.endswith("4930111111")
         there_host.sessions[0].hang_up("the test")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while told.states[-1] != "completed":  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.01)
         assert told.states[-2] == "answered"

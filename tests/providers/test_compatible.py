@@ -151,5 +151,5 @@ async def test_a_server_that_hangs_does_not_hold_up_the_start() -> None:
     async with FakeChat() as fake:
         fake.faults.silent = True
         llm = made(VllmLlm, base_url=f"{fake.http_url}/v1", connect_ms=20)
-        await asyncio.wait_for(llm.start(), 2)
+        await asyncio.wait_for(llm.start(), 20)
         await llm.aclose()

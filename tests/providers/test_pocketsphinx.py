@@ -102,7 +102,7 @@ async def test_partials_come_while_speaking(stt: PocketsphinxStt) -> None:
     events = stream.events()
     frames = frames_of(ORDERS[0]["file"])
     push(stream, frames[:120])
-    first = await asyncio.wait_for(anext(events), 10)
+    first = await asyncio.wait_for(anext(events), 20)
     assert isinstance(first, PartialText)
     for frame in frames[120:]:
         stream.push(frame)

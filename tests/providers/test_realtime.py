@@ -94,7 +94,7 @@ class Caller:
         return sum(isinstance(one, FinalText) for one in self.heard) == count
 
     async def until(self, done: Callable[[], Any]) -> None:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             while not done():
                 self._more.clear()
                 await self._more.wait()
@@ -317,7 +317,7 @@ async def test_a_lost_connection_is_replaced_and_told_the_past(vendor: Vendor, f
         assert text_of(await caller.ask(first)) == "First."
         await caller.voice("First.")
         await fake.session.socket.close(1011)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await caller.call._lost.wait()
             await caller.call._back.wait()
         second = Message("user", await caller.speak())

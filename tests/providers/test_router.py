@@ -113,7 +113,7 @@ async def test_the_bridge_comes_before_the_large_model_answers() -> None:
         assert large.requests
         waiting.cancel()
         await asyncio.wait([waiting])
-        await asyncio.wait_for(large.closed.wait(), 2)
+        await asyncio.wait_for(large.closed.wait(), 20)
 
 
 @pytest.mark.parametrize(

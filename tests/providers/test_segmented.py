@@ -31,7 +31,7 @@ class Recogniser:
 
 async def read(stream: SegmentedStream, count: int) -> list[SttEvent]:
     found: list[SttEvent] = []
-    async with asyncio.timeout(3), aclosing(stream.events()) as events:  # type: ignore[type-var]
+    async with asyncio.timeout(20), aclosing(stream.events()) as events:  # type: ignore[type-var]
         async for event in events:
             found.append(event)
             if len(found) == count:

@@ -90,7 +90,7 @@ async def test_closing_ends_the_request() -> None:
         speak(stream, 5)
         stream.finalize(1, 1)
         await until(lambda: fake.connections)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(20):
             await stream.aclose()
             await stt.aclose()
 

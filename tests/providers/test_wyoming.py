@@ -110,7 +110,7 @@ async def test_what_is_cancelled_closes_its_connection() -> None:
         task = asyncio.create_task(speak())
         await fake.until(lambda: len(fake.events) == 3)
         task.cancel()
-        await asyncio.wait([task], timeout=1)
+        await asyncio.wait([task], timeout=20)
         assert task.cancelled()
         await fake.until(lambda: not fake.open)
         await tts.aclose()

@@ -68,13 +68,13 @@ async def served(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
     one.port = listener.getsockname()[1]
     yield one
     server.should_exit = True
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await task
     listener.close()
 
 
 async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not true():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)
 

@@ -96,7 +96,7 @@ async def test_an_address_that_names_a_call_is_passed_on_as_it_is(front: Front) 
 
 async def test_a_call_of_a_worker_that_has_died_is_over(front: Front) -> None:
     front.workers[1].close()
-    await asyncio.wait_for(front.workers[1].task, 10)
+    await asyncio.wait_for(front.workers[1].task, 20)
     async with front.client(0) as client:
         body = {"session_id": "w1_call_0001", "token": "x"}
         answer = await client.post("/api/voice/hangup", json=body)
@@ -143,7 +143,7 @@ async def test_a_new_call_goes_where_there_is_room(front: Front) -> None:
         # It was said to be there, and is not: then this one answers.
         await front.board(FULL, IDLE)
         front.workers[1].close()
-        await asyncio.wait_for(front.workers[1].task, 10)
+        await asyncio.wait_for(front.workers[1].task, 20)
         assert (await offer(client)).json()["error"]["type"] == "capacity_error"
 
 
@@ -263,7 +263,7 @@ async def test_what_is_said_of_a_telephone_call_reaches_the_worker_that_has_it(l
     ) as media:
         await media.send(CONNECTED)
         await media.send(start_message(token.attrib["value"], "CA1"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not host(line, 1).sessions:  # noqa: ASYNC110 - there is no event for it
                 await asyncio.sleep(0.005)
         session = host(line, 1).sessions[0]
@@ -274,7 +274,7 @@ async def test_what_is_said_of_a_telephone_call_reaches_the_worker_that_has_it(l
             # The company's own address for news names nobody: all are told.
             done = {"CallSid": "CA1", "CallStatus": "completed"}
             assert (await post(client, "/twilio/status", done)).status_code == 204
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await session.closed.wait()
     assert host(line, 0).sessions == []
 
@@ -301,11 +301,11 @@ async def test_a_worker_that_is_not_told_is_only_noted(
 ) -> None:
     caplog.set_level(logging.WARNING)
     line.workers[1].close()
-    await asyncio.wait_for(line.workers[1].task, 10)
+    await asyncio.wait_for(line.workers[1].task, 20)
     async with line.client(0) as client:
         done = {"CallSid": "CA1", "CallStatus": "completed"}
         assert (await post(client, "/twilio/status", done)).status_code == 204
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while "worker 1 was not told" not in caplog.text:  # noqa: ASYNC110 - after the answer
                 await asyncio.sleep(0.005)
 

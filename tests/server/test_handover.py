@@ -23,7 +23,7 @@ from antiphon.server.handover import Receiver, hand_over
 FREE, FULL = Report(0, room=True, ready=True), Report(9, room=False, ready=True)
 
 
-async def until(true: Callable[[], object], timeout_s: float = 5.0) -> None:
+async def until(true: Callable[[], object], timeout_s: float = 20.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not true():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)
@@ -47,10 +47,10 @@ async def talk(front: Front, path: str, before: bytes = b"") -> None:
         loop = asyncio.get_running_loop()
         connection.setblocking(False)
         await loop.sock_sendall(connection, before)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert (await loop.sock_recv(connection, 65536)).startswith(b"HTTP/1.1 200")
     async with connect(f"ws://127.0.0.1:{front.port}{path}", sock=connection, proxy=None) as way:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert json.loads(await way.recv())["type"] == "session.created"
             await way.send(json.dumps(typed("a coffee")))
             while "a coffee" not in str(await way.recv()):
@@ -77,7 +77,7 @@ async def test_a_new_call_goes_on_to_where_there_is_room(front: Front) -> None:
 
 async def test_where_the_other_one_is_not_there_this_one_answers(front: Front) -> None:
     front.workers[1].close()
-    await asyncio.wait_for(front.workers[1].task, 10)
+    await asyncio.wait_for(front.workers[1].task, 20)
     await talk(front, "/api/text?session=w1_call_0001")
     await talk(front, "/api/text?session=w7_call_0001")
     assert sessions(front) == [2, 0]

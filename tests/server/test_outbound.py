@@ -344,7 +344,7 @@ async def test_it_starts_and_ends_by_itself(tmp_path: Path) -> None:
     async with httpx.AsyncClient(transport=transport, base_url=base, headers=AUTH) as client:
         headers = {"Content-Type": "text/csv"}
         made = await client.post("/v1/campaigns", content=f"to\n{ANNA}\n", headers=headers)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             state = ""
             while state != "done":
                 await asyncio.sleep(0.05)
@@ -443,7 +443,7 @@ async def test_from_the_order_to_the_conversation_and_its_end(
         async with connect(url, host="127.0.0.1", port=port, proxy=None) as socket:
             await socket.send(CONNECTED)
             await socket.send(start_message(token, sid))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not phone.session_for(sid):  # noqa: ASYNC110 - it has no event
                     await asyncio.sleep(0.005)
             (session,) = host.sessions
@@ -461,6 +461,6 @@ async def test_from_the_order_to_the_conversation_and_its_end(
         assert (seen["answered_by"], seen["message_left"]) == ("machine", True)
         assert session.machine == ["Call us back."]
     server.should_exit = True
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await serving
     listener.close()

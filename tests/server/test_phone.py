@@ -115,7 +115,7 @@ def token_in(document: str) -> str:
     return found.attrib["value"]
 
 
-async def until(true: Any, timeout_s: float = 5.0) -> None:
+async def until(true: Any, timeout_s: float = 20.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not true():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)
@@ -123,7 +123,7 @@ async def until(true: Any, timeout_s: float = 5.0) -> None:
 
 async def closed(socket: ClientConnection) -> int:
     """The code that the server closes with; what comes before is dropped."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         try:
             while True:
                 await socket.recv()
@@ -132,7 +132,7 @@ async def closed(socket: ClientConnection) -> int:
 
 
 async def events(socket: ClientConnection, count: int) -> list[dict[str, Any]]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return [json.loads(await socket.recv()) for _ in range(count)]
 
 
@@ -170,7 +170,7 @@ async def running(fake: FakeTwilio, host: LineHost) -> AsyncIterator[Rig]:
             for socket in rig.sockets:
                 await socket.close()
             server.should_exit = True
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 await task
             listener.close()
     assert all(session.closed.is_set() for session in host.sessions)
@@ -362,7 +362,7 @@ async def test_sound_goes_out_with_marks_that_tell_what_was_heard(rig: Rig) -> N
     assert session.heard == [] or session.heard[-1] <= 5
     await socket.send(json.dumps({"event": "mark", "mark": {"name": marks[0]}}))
     await until(lambda: session.heard and session.heard[-1] >= 5)
-    await until(lambda: session.heard[-1] == 12, 10)
+    await until(lambda: session.heard[-1] == 12)
     sound = [one["media"]["payload"] for one in out if one["event"] == "media"]
     assert sum(len(base64.b64decode(one)) for one in sound) <= 12 * 160
 
@@ -373,7 +373,7 @@ async def test_an_interruption_clears_at_once(rig: Rig) -> None:
     await events(socket, 3)
     session.frames.clear()
     session.line.clear()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while json.loads(await socket.recv())["event"] != "clear":
             pass
     heard = session.heard[-1] if session.heard else 0
@@ -385,7 +385,7 @@ async def test_keys_go_out_as_tones(rig: Rig) -> None:
     socket, session = await rig.begin()
     session.line.press("1w#")
     sound = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(sound) < 8000 * 0.82:
             message = json.loads(await socket.recv())
             if message["event"] == "media":

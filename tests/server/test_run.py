@@ -22,7 +22,7 @@ async def test_from_start_to_sigterm() -> None:
     ready: asyncio.Queue[ServerSettings] = asyncio.Queue()
     settings = ServerSettings(port=0, drain_s=3)
     task = asyncio.create_task(run(host, settings, ready.put_nowait, Metrics()))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         opened = await ready.get()
         async with httpx.AsyncClient() as client:
             answer = await client.get(f"http://127.0.0.1:{opened.port}/readyz")
@@ -42,7 +42,7 @@ async def test_a_second_signal_ends_at_once() -> None:
 
     ready: asyncio.Queue[ServerSettings] = asyncio.Queue()
     task = asyncio.create_task(run(Stubborn(), ServerSettings(port=0), ready.put_nowait, Metrics()))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await ready.get()
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.sleep(0.2)
@@ -64,7 +64,7 @@ async def test_a_server_that_still_starts_is_stopped_at_once() -> None:
 
     ready: asyncio.Queue[ServerSettings] = asyncio.Queue()
     task = asyncio.create_task(run(Slow(), ServerSettings(port=0), ready.put_nowait, Metrics()))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await begun.wait()
         os.kill(os.getpid(), signal.SIGTERM)
         await task
@@ -83,11 +83,11 @@ async def test_signals_where_the_loop_knows_none(monkeypatch: pytest.MonkeyPatch
     stop = Stop()
     with stop_signals(stop):
         os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await stop.asked.wait()
         assert not stop.at_once.is_set()
         os.kill(os.getpid(), signal.SIGINT)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await stop.at_once.wait()
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -98,7 +98,7 @@ async def test_a_supervisor_that_cannot_start() -> None:
             raise UserFacingError("no voice is installed")
 
     with pytest.raises(UserFacingError, match="no voice"):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await run(Broken(), ServerSettings(port=0), lambda _: None, Metrics())
 
 

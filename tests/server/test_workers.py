@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from antiphon.server.workers import Door
 
 
-async def until(true: Callable[[], object], timeout_s: float = 5.0) -> None:
+async def until(true: Callable[[], object], timeout_s: float = 20.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not true():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)
@@ -39,7 +39,7 @@ async def test_it_serves_what_it_is_handed(front: Front) -> None:
 
 async def test_a_websocket_works_as_well(front: Front) -> None:
     async with connect(f"ws://127.0.0.1:{front.port}/api/text", proxy=None) as socket_:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             event = json.loads(await socket_.recv())
     assert event["type"] == "session.created"
 
@@ -82,7 +82,7 @@ async def test_an_order_ends_it_after_its_calls(front: Front) -> None:
     with connection:
         answer = await asyncio.get_running_loop().sock_recv(connection, 4096)
     assert answer.startswith(b"HTTP/1.1 200 ")
-    await asyncio.wait_for(worker.task, 10)
+    await asyncio.wait_for(worker.task, 20)
     assert worker.host.drained == [2]  # type: ignore[attr-defined]
 
 
@@ -98,13 +98,13 @@ async def test_an_order_to_end_at_once(front: Front, monkeypatch: pytest.MonkeyP
     assert not worker.task.done()
     worker.tell({"stop": 2})
     worker.door.close()
-    await asyncio.wait_for(worker.task, 5)
+    await asyncio.wait_for(worker.task, 20)
 
 
 async def test_when_the_front_is_gone_it_ends_after_its_calls(front: Front) -> None:
     worker = front.workers[0]
     worker.close()
-    await asyncio.wait_for(worker.task, 10)
+    await asyncio.wait_for(worker.task, 20)
     assert worker.host.drained == [2]  # type: ignore[attr-defined]
 
 
@@ -113,7 +113,7 @@ async def test_a_front_that_says_something_strange_is_a_front_that_is_gone(
 ) -> None:
     worker = front.workers[0]
     worker.control.send(b"{\n")
-    await asyncio.wait_for(worker.task, 10)
+    await asyncio.wait_for(worker.task, 20)
     assert "something strange" in caplog.text
 
 

@@ -150,7 +150,7 @@ async def test_it_is_kept_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(one, "exchange", exchanged)
     keeping = asyncio.create_task(one.keep())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await done.wait()
     keeping.cancel()
 

@@ -83,7 +83,7 @@ async def test_any_call_keeps_its_promises(seed: int, tmp_path: Path) -> None:
     await stage.__aenter__()
     await live(stage, rng, 400)
     stage.session.hang_up("gone")
-    async with asyncio.timeout(1.0):
+    async with asyncio.timeout(20):
         await stage.session.wait_closed()
     await settle()
     assert leftovers() == set()

@@ -95,7 +95,7 @@ async def test_the_real_loop_rings_too() -> None:
     clock = RealClock(asyncio.get_running_loop())
     rung = asyncio.Event()
     clock.wake_at(0, rung.set)
-    await asyncio.wait_for(rung.wait(), 1.0)
+    await asyncio.wait_for(rung.wait(), 20)
     assert clock.now_ms() >= 0
 
 

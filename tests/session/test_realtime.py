@@ -34,7 +34,7 @@ class LiveStage(Stage):
     async def __aexit__(self, *exc: object) -> None:
         self.session.hang_up("the test is over")
         assert self.task is not None
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await self.session.wait_closed()
             await asyncio.wait([self.task])
         # The fake's own tasks run beside.

@@ -113,19 +113,19 @@ async def running(
             yield Rig(host, service, client, port)
         finally:
             server.should_exit = True
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 await task
             listener.close()
 
 
 async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not true():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)
 
 
 async def received(socket: ClientConnection, wanted: Callable[[Message], Any]) -> Any:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             if (found := wanted(await socket.recv())) is not None:
                 return found

@@ -61,7 +61,7 @@ class RtcCaller:
     async def take(self, answer_sdp: str) -> None:
         await self.pc.setRemoteDescription(RTCSessionDescription(answer_sdp, "answer"))
 
-    async def until(self, kind: str, timeout_s: float = 5.0) -> dict[str, Any]:
+    async def until(self, kind: str, timeout_s: float = 20.0) -> dict[str, Any]:
         """The first event of this type."""
         async with asyncio.timeout(timeout_s):
             while True:

@@ -59,7 +59,7 @@ class End:
         return list(self.port._ice._protocols)
 
 
-async def until(done: Any, timeout_s: float = 5.0) -> None:
+async def until(done: Any, timeout_s: float = 20.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not done():  # noqa: ASYNC110 - aiortc has no event for it
             await asyncio.sleep(0.002)

@@ -48,7 +48,7 @@ class SocketCaller:
             self.closed.set()
             self._changed.set()
 
-    async def until(self, kind: str, timeout_s: float = 5.0) -> dict[str, Any]:
+    async def until(self, kind: str, timeout_s: float = 20.0) -> dict[str, Any]:
         """The next event of this type."""
         async with asyncio.timeout(timeout_s):
             while True:
@@ -73,7 +73,7 @@ class SocketCaller:
             await asyncio.sleep(max(0.0, due_s - loop.time()))
 
     async def gone(self) -> tuple[int | None, str]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await self.closed.wait()
         return self.code, self.reason
 
@@ -107,7 +107,7 @@ def pitch_hz(pcm: bytes, rate_hz: int) -> float:
     return float(np.argmax(spectrum)) * rate_hz / len(samples)
 
 
-async def eventually(true: Callable[[], Any], timeout_s: float = 5.0) -> None:
+async def eventually(true: Callable[[], Any], timeout_s: float = 20.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not true():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)

@@ -196,7 +196,7 @@ class Stage:
     async def __aexit__(self, *exc: object) -> None:
         self.session.hang_up("the test is over")
         assert self.task is not None
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(20):
             await self.session.wait_closed()
             await asyncio.wait([self.task])
         assert leftovers() == set()

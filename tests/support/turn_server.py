@@ -92,7 +92,7 @@ verbose
     finally:
         process.terminate()
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await process.wait()
         except TimeoutError:
             process.kill()
@@ -100,7 +100,7 @@ verbose
 
 
 async def _listening(host: str, port: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while True:
             try:
                 _, writer = await asyncio.open_connection(host, port)

@@ -130,7 +130,7 @@ class Front:
         there = [worker for worker in self.workers if not worker.task.done()]
         for worker in there:
             worker.tell({"board": board.written()})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while any(worker.unread for worker in there):  # noqa: ASYNC110 - no event for it
                 await asyncio.sleep(0.005)
         # What was read is understood in the next step of the loop.

@@ -224,7 +224,7 @@ async def test_elevenlabs() -> None:
         )
         await conversation.start_session()
         whole = voiced(SURE, 16_000)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(microphone.sound) < len(whole):
                 microphone.more.clear()
                 await microphone.more.wait()

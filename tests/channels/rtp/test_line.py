@@ -66,7 +66,7 @@ async def lines(count: int) -> AsyncIterator[list[RtpLine]]:
         await asyncio.sleep(0)
 
 
-async def until(done: Any, within_s: float = 5.0) -> None:
+async def until(done: Any, within_s: float = 20.0) -> None:
     async with asyncio.timeout(within_s):
         while not done():  # noqa: ASYNC110 - a line has no event for it
             await asyncio.sleep(0.01)

@@ -282,7 +282,7 @@ async def made() -> RtcCaller:
 
 
 async def connected(caller: RtcCaller) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await caller.connected.wait()
         await caller.until("session.created")
 

@@ -134,7 +134,7 @@ async def hears_and_is_heard() -> None:
     assert abs(float(np.argmax(spectrum)) * 48_000 / len(sound) - HZ) < 3
     assert not [one for one in threading.enumerate() if one.name == "audio-decoder"][1:]
     await end.aclose()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         await caller.closed.wait()
     await caller.close()
 

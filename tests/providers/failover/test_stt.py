@@ -75,7 +75,7 @@ def several(*ears: Ear, final_ms: int = 2000) -> tuple[FailoverStt, list[int]]:
 
 
 async def final(stream: FailoverStream) -> FinalText:
-    async with asyncio.timeout(3), aclosing(stream.events()) as events:  # type: ignore[type-var]
+    async with asyncio.timeout(20), aclosing(stream.events()) as events:  # type: ignore[type-var]
         async for event in events:
             if isinstance(event, FinalText):
                 return event

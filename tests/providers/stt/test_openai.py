@@ -94,7 +94,7 @@ async def test_texts_before_the_commit() -> None:
         stream = await stt.open()
         stream.begin(1, 0)
         speak(stream, 10)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             assert await anext(stream.events()) == PartialText(1, "so far")
         await stream.aclose()
 

@@ -23,7 +23,7 @@ async def segments(*texts: str) -> AsyncIterator[TtsSegment]:
 
 
 async def speak(tts: Tts, *texts: str) -> list[TtsEvent]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         return [event async for event in tts.stream(segments(*texts))]
 
 
@@ -52,7 +52,7 @@ async def words(tts: Tts, *texts: str) -> dict[int, list[Word]]:
     return found
 
 
-async def until(true: Callable[[], object], within_s: float = 3.0) -> None:
+async def until(true: Callable[[], object], within_s: float = 20.0) -> None:
     """Wait until something is true."""
     for _ in range(round(within_s / 0.005)):
         if true():

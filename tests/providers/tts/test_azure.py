@@ -36,7 +36,7 @@ async def segments(*texts: str) -> AsyncIterator[TtsSegment]:
 
 
 async def speak(tts: AzureTts, *texts: str) -> list[TtsEvent]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return [event async for event in tts.stream(segments(*texts))]
 
 
@@ -152,7 +152,7 @@ async def test_closing_early() -> None:
         await tts.start()
         stream = cast("AsyncGenerator[TtsEvent, None]", tts.stream(segments("Hello.", "More.")))
         assert isinstance(await anext(stream), TtsAudio)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(20):
             await stream.aclose()
         await tts.aclose()
 

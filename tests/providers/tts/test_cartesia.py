@@ -81,7 +81,7 @@ async def test_text_that_comes_late_begins_another_context(monkeypatch: pytest.M
     async with FakeCartesia() as fake:
         tts = make(fake)
         await tts.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             async for event in tts.stream(slowly()):
                 if event == TtsSegmentDone(0):
                     spoken.set()
