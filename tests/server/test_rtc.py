@@ -22,7 +22,7 @@ TURN = TurnConfig(urls=("turn:turn.example.com",), secret=Secret("north"), ttl_s
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    config = RtcConfig(turn=TURN, advertise=("203.0.113.7",))
+    config = RtcConfig(turn=TURN, advertise=("203.0.113.7",), leave_s=15)
     app = create_app(FakeHost(), ServerSettings(rtc=config), Metrics())
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8080") as client:
@@ -78,6 +78,13 @@ async def test_the_answer_has_the_advertised_address(
     answer = await begin(client, caller)
     assert " 203.0.113.7 " in answer["sdp"]
     assert "useinbandfec=1" in answer["sdp"]
+
+
+async def test_the_answer_says_how_long_the_call_would_wait(
+    client: httpx.AsyncClient, caller: RtcCaller
+) -> None:
+    answer = await begin(client, caller)
+    assert (answer["resume_s"], answer["leave_s"]) == (60.0, 15.0)
 
 
 async def test_candidates_that_come_later(client: httpx.AsyncClient, caller: RtcCaller) -> None:

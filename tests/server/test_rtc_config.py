@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from antiphon.agent.explain import AgentFileError
+from antiphon.channels.voice.base import Patience
 from antiphon.channels.webrtc.config import IceServer, RtcConfig, TurnConfig
 from antiphon.errors import ConfigError
 from antiphon.server.rtc_config import load_rtc
@@ -29,6 +30,7 @@ advertise: [203.0.113.7, "2001:DB8::7"]
 addresses: [10.0.0.5, 192.168.0.0/16]
 udp_ports: [40000, 40999]
 resume_s: 30
+leave_s: 15
 """
 
 
@@ -58,7 +60,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert config.advertise == ("203.0.113.7", "2001:db8::7")
     assert [str(network) for network in config.networks] == ["10.0.0.5/32", "192.168.0.0/16"]
     assert config.udp_ports == (40000, 40999)
-    assert config.resume_s == 30
+    assert config.patience == Patience(30, 15)
     assert "north" not in repr(config)
 
 
@@ -71,7 +73,16 @@ def test_it_is_the_same_after_a_way_through_json(tmp_path: Path) -> None:
 
 
 def test_a_file_may_hold_one_thing(tmp_path: Path) -> None:
-    assert load_rtc(written(tmp_path, "udp_ports: [40000, 40099]")).turn is None
+    config = load_rtc(written(tmp_path, "udp_ports: [40000, 40099]"))
+    assert config.turn is None
+    assert config.patience == Patience(60, 60)
+
+
+def test_a_page_that_goes_is_waited_for_as_long_as_a_lost_one_unless_it_is_said(
+    tmp_path: Path,
+) -> None:
+    assert load_rtc(written(tmp_path, "resume_s: 20")).patience == Patience(20, 20)
+    assert load_rtc(written(tmp_path, "leave_s: 0")).patience == Patience(60, 0)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +104,9 @@ def test_a_file_may_hold_one_thing(tmp_path: Path) -> None:
         ("udp_ports: [40000, 40003]", 1, "udp_ports", "10 ports are the least"),
         ("udp_ports: 40000", 1, "udp_ports", "should be a list"),
         ("resume_s: 1000", 1, "resume_s", "too large"),
+        ("resume_s: 20\nleave_s: 30", 2, "leave_s", "at most `resume_s`, which is 20"),
+        ("leave_s: 61", 1, "leave_s", "at most `resume_s`, which is 60"),
+        ("leave_s: -1", 1, "leave_s", "too small"),
         ("relay_only: true", 1, "", "needs a TURN server"),
         (
             "ice_servers:\n  - urls: [stun:x]\n    username: ${TURN_SECRET}",

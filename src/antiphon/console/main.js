@@ -2,7 +2,7 @@
 
 import { IceServers } from "./ice.js";
 import { listenToKeys } from "./keys.js";
-import { remember, remembered, ticket as kept, WAITS_MS } from "./memory.js";
+import { remember, remembered, ticket as kept, waitsMs } from "./memory.js";
 import { Problem, unreachable } from "./problems.js";
 import { display, Score } from "./score.js";
 import { tell } from "./server.js";
@@ -281,7 +281,7 @@ function hold(ticket) {
     held = null;
     kept.write(null);
     view.setPhase("idle");
-  }, (ticket.leftAt ?? Date.now()) + WAITS_MS - Date.now());
+  }, (ticket.leftAt ?? Date.now()) + waitsMs(ticket) - Date.now());
 }
 
 async function load() {

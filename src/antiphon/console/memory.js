@@ -2,8 +2,11 @@
 // depends on it.
 
 const TICKET = "antiphon.call";
-/** How long the server waits for a caller who is away. */
-export const WAITS_MS = 60000;
+
+/** How long the server waits for a caller who is away, in ms: as it said when it gave the ticket. */
+export function waitsMs({ resume_s = 60, leave_s = resume_s, leftAt }) {
+  return 1000 * (leftAt ? leave_s : resume_s);
+}
 
 export function remember(key, value) {
   try {
@@ -22,7 +25,7 @@ export function remembered(key) {
 }
 
 /** The call that this window is in, so that it goes on when the page is loaded again: session_id,
- * token, agent, startedAt, muted; `leftAt` once the page has gone away. It is the window's alone:
+ * token, resume_s, leave_s, agent, startedAt, muted; `leftAt` once the page has gone away. It is the window's alone:
  * the session's store, not the one that all windows share. */
 export const ticket = {
   write(call) {
@@ -38,7 +41,7 @@ export const ticket = {
   read() {
     try {
       const call = JSON.parse(sessionStorage.getItem(TICKET));
-      if (call?.session_id && call.token && !(Date.now() - call.leftAt > WAITS_MS)) return call;
+      if (call?.session_id && call.token && !(Date.now() - call.leftAt > waitsMs(call))) return call;
     } catch {
       /* none */
     }

@@ -2,7 +2,7 @@
 // blocked) are lost and replaced, and while the page is loaded again.
 
 import { Line } from "./line.js";
-import { WAITS_MS, ticket as kept } from "./memory.js";
+import { ticket as kept, waitsMs } from "./memory.js";
 import { Microphone } from "./microphone.js";
 import { Network } from "./network.js";
 import { lineLost, Problem } from "./problems.js";
@@ -61,7 +61,7 @@ export class VoiceLine extends Line {
     this.socketOnly ||= Boolean(ticket.slow);
     this.setMuted(Boolean(ticket.muted));
     try {
-      await this.search();
+      await this.search((ticket.leftAt ?? Date.now()) + waitsMs(ticket));
     } catch (error) {
       this.fail(error);
     }
@@ -127,10 +127,10 @@ export class VoiceLine extends Line {
     this.hooks.change();
   }
 
-  /** Until there is a way, or none any more: then it throws a Problem. */
-  async search() {
+  /** Until there is a way, or none any more: then it throws a Problem. `until`: the server waits
+   * no longer. */
+  async search(until = Date.now() + waitsMs(this.ticket)) {
     this.searching = true;
-    const until = performance.now() + WAITS_MS;
     try {
       for (let round = 0; !this.over && this.state !== "up"; round++) {
         await this.pause(at(RETRY_MS, round));
@@ -140,7 +140,7 @@ export class VoiceLine extends Line {
         } catch (problem) {
           if (problem.final) throw problem;
         }
-        if (this.state !== "up" && performance.now() > until) throw lineLost();
+        if (this.state !== "up" && Date.now() > until) throw lineLost();
       }
     } finally {
       this.searching = false;
@@ -165,8 +165,9 @@ export class VoiceLine extends Line {
     if (way === this.way || way === this.trial) this.receive(raw);
   }
 
-  async answered(way, { session_id, token }) {
+  async answered(way, { session_id, token, resume_s, leave_s }) {
     this.ticket ??= { session_id, token, agent: this.agent, startedAt: Date.now(), muted: this.muted };
+    Object.assign(this.ticket, { resume_s, leave_s });
     // The request was too far gone to be taken back.
     if (this.over) return tell("/api/voice/hangup", this.ticket);
     kept.write(this.ticket);

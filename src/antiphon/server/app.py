@@ -92,7 +92,7 @@ def create_app(
         title="Antiphon", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan
     )
     settings = settings or ServerSettings()
-    app.state.voice = VoiceCalls(host, metrics.frame_late, settings.rtc.resume_s)
+    app.state.voice = VoiceCalls(host, metrics.frame_late, settings.rtc.patience)
     app.state.host = host
     app.state.metrics = metrics
     app.add_middleware(Guard, settings=settings, metrics=metrics)

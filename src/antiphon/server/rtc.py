@@ -69,7 +69,7 @@ def add_rtc(app: FastAPI, calls: VoiceCalls, config: RtcConfig | None = None) ->
     _add_connecting(app, channel)
 
     @app.post("/api/voice/offer")
-    async def offer(request: Request) -> dict[str, str]:
+    async def offer(request: Request) -> dict[str, Any]:
         body = Offer.model_validate_json(await read_body(request))
         if body.resume is None:
             answer = await channel.answer(body.sdp, body.agent)
@@ -80,6 +80,7 @@ def add_rtc(app: FastAPI, calls: VoiceCalls, config: RtcConfig | None = None) ->
             "type": "answer",
             "session_id": answer.session_id,
             "token": answer.token,
+            **calls.patience.told(),
         }
 
     @app.patch("/api/voice/offer", status_code=204)

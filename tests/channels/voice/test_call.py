@@ -12,7 +12,7 @@ from tests.support.fake_host import FakeSession
 from antiphon.channels.client_events import Playout
 from antiphon.channels.pacer import Pacer
 from antiphon.channels.rtp.receive import LineStats
-from antiphon.channels.voice import call as voice_call
+from antiphon.channels.voice.base import PATIENT, Patience
 from antiphon.channels.voice.call import AWAY_AFTER_S, VoiceCall
 from antiphon.types import FRAME_BYTES
 
@@ -120,7 +120,7 @@ async def test_what_is_on_its_way_when_the_line_is_lost_was_not_heard(stage: Sta
     stage.tick()
     assert stage.session.holds == [True]
     assert stage.call.away
-    assert stage.patience_s == voice_call.RESUME_S
+    assert stage.patience_s == PATIENT.resume_s
     left = len(stage.session.frames)
     stage.tick(10)
     assert len(stage.session.frames) == left, "nothing is read of the session"
@@ -162,10 +162,33 @@ async def test_events_between_two_connections_are_kept(stage: Stage) -> None:
     assert stage.session.holds == [True, False]
 
 
-async def test_a_caller_who_does_not_come_back_is_given_up(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stage.call, "_resume_s", 0.02)
+async def test_a_page_that_has_said_goodbye_is_waited_for_as_long_as_was_set(stage: Stage) -> None:
+    stage.call.patience = Patience(60.0, 15.0)
+    stage.call.connected(stage.first)
+    stage.call.lost(stage.first)
+    assert stage.patience_s == 60.0
+    stage.now_s += 50.0
+    assert stage.call.leaving() is None
+    assert stage.patience_s == 10.0, "no longer than it was waited for already"
+    stage.call.connected(stage.first)
+    assert stage.call.leaving() is stage.first
+    assert stage.patience_s == 15.0
+
+
+async def test_a_page_that_is_gone_is_given_up_with_another_reason(stage: Stage) -> None:
+    stage.call.patience = Patience(60.0, 0.02)
+    running = asyncio.create_task(stage.call.run())
+    stage.call.connected(stage.first)
+    stage.call.leaving()
+    async with asyncio.timeout(20):
+        await running
+    assert stage.session.hung_up == ["caller left the page"]
+    stage.call.leaving()
+    assert stage.call.ended
+
+
+async def test_a_caller_who_does_not_come_back_is_given_up(stage: Stage) -> None:
+    stage.call.patience = Patience(0.02, 0.02)
     running = asyncio.create_task(stage.call.run())
     stage.call.connected(stage.first)
     stage.call.lost(stage.first)

@@ -12,7 +12,7 @@ from tests.support.fake_host import TONE_HZ, FakeHost, FakeSession
 from tests.support.rtc_client import RtcCaller, typed
 
 from antiphon.channels.voice import call as voice_call
-from antiphon.channels.voice.base import OUTPUT_RATE_HZ
+from antiphon.channels.voice.base import OUTPUT_RATE_HZ, Patience
 from antiphon.channels.voice.calls import Ticket, VoiceCalls
 from antiphon.channels.webrtc.channel import Answer, WebRtcChannel
 from antiphon.errors import CapacityError, ForbiddenError, GoneError, UserFacingError
@@ -138,9 +138,9 @@ async def test_only_who_made_a_call_can_end_it(
 
 
 @pytest.fixture
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+def brief(calls: VoiceCalls) -> None:
     """Waits for a lost caller half a second."""
-    monkeypatch.setattr(voice_call, "RESUME_S", 0.5)
+    calls.patience = Patience(0.5, 0.5)
 
 
 @pytest.mark.usefixtures("brief")

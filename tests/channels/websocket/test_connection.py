@@ -56,6 +56,7 @@ async def test_it_opens_speaks_and_hears(line: Line) -> None:
     first = line.wire.events[0]
     assert (first["type"], first["session_id"]) == ("antiphon.socket.opened", "call_1")
     assert first["token"] == line.ticket.token
+    assert (first["resume_s"], first["leave_s"]) == (60.0, 60.0)
     await eventually(lambda: len(line.wire.sound) > 3)
     line.wire.say(tone(440, 30, 16_000))
     assert line.session.heard_frames >= 1

@@ -4,6 +4,7 @@ replaced, and the call, which outlives it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from antiphon.channels.base import Call, CallIO
@@ -13,6 +14,23 @@ from antiphon.channels.rtp.receive import LineStats
 OUTPUT_RATE_HZ = 24_000
 """What a session delivers. Opus takes this rate as it is, voices have no more, and half of 48 kHz
 is half of everything that the session resamples, scales and keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a call waits for a caller who is away, in seconds."""
+
+    resume_s: float = 60.0
+    """The connection was lost."""
+    leave_s: float = 60.0
+    """The page has said that it goes away: it is loaded again, or it is closed."""
+
+    def told(self) -> dict[str, float]:
+        """As clients are told."""
+        return {"resume_s": self.resume_s, "leave_s": self.leave_s}
+
+
+PATIENT = Patience()
 
 
 class CallHost(Protocol):

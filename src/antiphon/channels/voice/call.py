@@ -27,7 +27,7 @@ from antiphon.channels.client_events import (
     error_event,
 )
 from antiphon.channels.pacer import Pacer
-from antiphon.channels.voice.base import OUTPUT_RATE_HZ, Connection
+from antiphon.channels.voice.base import OUTPUT_RATE_HZ, PATIENT, Connection, Patience
 from antiphon.channels.voice.tally import LineTally
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,6 @@ CONNECT_TIMEOUT_S = 15.0
 AWAY_AFTER_S = 1.2
 """Nothing came for so long: the caller does not hear the agent either. A browser sends sound all
 the time, muted or not; and a pause of speech is over long before."""
-RESUME_S = 60.0
-"""How long a call waits for a caller who is away."""
 ALIVE_SLACK_S = 0.06
 """Sound reached the caller if anything came from there since, but for the jitter."""
 LAST_WORDS_S = 0.3
@@ -53,7 +51,7 @@ class VoiceCall:
     Args:
         channel: of its first connection, `webrtc` or `websocket`.
         late: told how late each tick of 20 ms is, in seconds.
-        resume_s: how long it waits for a caller who is away, if not `RESUME_S`.
+        patience: how long it waits for a caller who is away.
     """
 
     output_rate_hz = OUTPUT_RATE_HZ
@@ -64,10 +62,10 @@ class VoiceCall:
         self,
         channel: str,
         late: Callable[[float], None] | None = None,
-        resume_s: float | None = None,
+        patience: Patience = PATIENT,
     ) -> None:
         self.channel = channel
-        self._resume_s = RESUME_S if resume_s is None else resume_s
+        self.patience = patience
         self.away = True
         """Whether nothing reaches the caller at present."""
         self._loop = asyncio.get_running_loop()
@@ -87,7 +85,7 @@ class VoiceCall:
         self._ended = asyncio.Event()
         self._told = asyncio.Event()
         self._released = asyncio.Event()
-        self._patience = self._loop.call_later(
+        self._giving_up = self._loop.call_later(
             CONNECT_TIMEOUT_S, self.end, f"not connected within {CONNECT_TIMEOUT_S:.0f} s"
         )
         self._met = False
@@ -141,12 +139,12 @@ class VoiceCall:
         """Until the call is over and its connection closed."""
         assert self.io is not None
         try:
-            # No deadline here: `_patience` and the session have theirs.
+            # No deadline here: `_giving_up` and the session have theirs.
             await self._ended.wait()
         finally:
             self.end("server stopped")
             self._pacer.stop()
-            self._patience.cancel()
+            self._giving_up.cancel()
             self.io.hang_up(self._reason)
             await self._release()
 
@@ -154,7 +152,7 @@ class VoiceCall:
         """Close what was made of a call that did not come about."""
         self.end(reason)
         self._pacer.stop()
-        self._patience.cancel()
+        self._giving_up.cancel()
         await self._release()
 
     async def _release(self) -> None:
@@ -195,7 +193,7 @@ class VoiceCall:
         self._unsent.clear()
         if first:
             self.away = False
-            self._patience.cancel()
+            self._giving_up.cancel()
             self._pacer.start()
         else:
             if self.io is not None:
@@ -215,6 +213,11 @@ class VoiceCall:
         connection = self._connection
         if connection is not None:
             self.lost(connection)
+        if self._met and not self.ended:
+            # It may have been away for a while, and is not waited for any longer than it was.
+            waited_s = self._loop.time() - self._left_s
+            left_s = min(self.patience.leave_s, self.patience.resume_s - waited_s)
+            self._wait(left_s, "caller left the page")
         return connection
 
     def on_frame(self, connection: Connection, pcm: bytes) -> None:
@@ -288,17 +291,21 @@ class VoiceCall:
         self._left_s = self._loop.time()
         self._tally.outages += 1
         self._on_the_way.clear()
-        self._patience.cancel()
-        self._patience = self._loop.call_later(self._resume_s, self.end, "connection lost")
+        self._wait(self.patience.resume_s, "connection lost")
         if self.io is not None:
             self.io.on_hold(True)
+
+    def _wait(self, wait_s: float, reason: str) -> None:
+        """So long for the caller, and then no more."""
+        self._giving_up.cancel()
+        self._giving_up = self._loop.call_later(wait_s, self.end, reason)
 
     def _return(self) -> None:
         if not self.away or self.ended:
             return
         self.away = False
         self._tally.outage_ms += round((self._loop.time() - self._left_s) * 1000)
-        self._patience.cancel()
+        self._giving_up.cancel()
         if self.io is not None:
             self.io.on_hold(False)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hmac import compare_digest
 
-from antiphon.channels.voice.base import CallHost, Connection
+from antiphon.channels.voice.base import PATIENT, CallHost, Connection, Patience
 from antiphon.channels.voice.call import VoiceCall
 from antiphon.errors import ForbiddenError, GoneError
 
@@ -40,18 +40,17 @@ class VoiceCalls:
     Args:
         host: who takes the calls.
         late: told how late each tick of 20 ms of a call is, in seconds.
-        resume_s: how long a call waits for a caller who is away, if not `RESUME_S`.
+        patience: how long a call waits for a caller who is away.
     """
 
     def __init__(
         self,
         host: CallHost,
         late: Callable[[float], None] | None = None,
-        resume_s: float | None = None,
+        patience: Patience = PATIENT,
     ) -> None:
-        self.host = host
+        self.host, self.patience = host, patience
         self._late = late
-        self._resume_s = resume_s
         self._calls: dict[str, tuple[VoiceCall, str]] = {}
         self._over: OrderedDict[str, str] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,7 +67,7 @@ class VoiceCalls:
     async def start(self, channel: str, agent: str | None) -> tuple[VoiceCall, Ticket]:
         """A call that waits for its first connection; raises like `check`. `launch` it, or
         `abandon` it."""
-        call = VoiceCall(channel, self._late, self._resume_s)
+        call = VoiceCall(channel, self._late, self.patience)
         try:
             io = await self.host.start_call(call, agent)
         except BaseException:

@@ -6,8 +6,17 @@ import ipaddress
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from antiphon.channels.voice.base import Patience
 from antiphon.providers.secret import REFERENCE, Secret
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -151,6 +160,11 @@ class RtcConfig(Group):
     resume_s: float = Field(
         default=60.0, ge=0, le=600, description="How long a call waits for a caller who is away."
     )
+    leave_s: float | None = Field(
+        default=None, ge=0, le=600,
+        description="The same after the page said that it goes away: it is loaded again, or it is "
+        "closed. Empty: as `resume_s`.",
+    )  # fmt: skip
 
     @field_validator("udp_ports")
     @classmethod
@@ -163,6 +177,14 @@ class RtcConfig(Group):
                 raise ValueError(f"{LEAST_PORTS} ports are the least; every call takes one or two")
         return ports
 
+    @field_validator("leave_s")
+    @classmethod
+    def _no_longer(cls, leave_s: float | None, info: ValidationInfo) -> float | None:
+        resume_s: float | None = info.data.get("resume_s")
+        if leave_s is not None and resume_s is not None and leave_s > resume_s:
+            raise ValueError(f"at most `resume_s`, which is {resume_s:g}")
+        return leave_s
+
     @model_validator(mode="after")
     def _fits(self) -> RtcConfig:
         relays = self.turn or any(
@@ -171,6 +193,12 @@ class RtcConfig(Group):
         if self.relay_only and not relays:
             raise ValueError("`relay_only` needs a TURN server: add `turn:`")
         return self
+
+    @property
+    def patience(self) -> Patience:
+        """`resume_s` and `leave_s`."""
+        leave_s = self.resume_s if self.leave_s is None else self.leave_s
+        return Patience(self.resume_s, leave_s)
 
     @property
     def networks(self) -> tuple[Network, ...]:

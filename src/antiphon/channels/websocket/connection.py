@@ -68,6 +68,7 @@ class SocketConnection:
             "session_id": ticket.session_id,
             "token": ticket.token,
             "resumed": resumed,
+            **self._call.patience.told(),
             "up": self._formats.up.told(),
             "down": self._formats.down.told(),
         }
