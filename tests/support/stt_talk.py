@@ -18,7 +18,9 @@ def speak(stream: SttStream, frames: int) -> None:
         stream.push(FRAME)
 
 
-async def read_final(stream: SttStream, *, within_s: float = 20.0) -> tuple[FinalText, list[SttEvent]]:
+async def read_final(
+    stream: SttStream, *, within_s: float = 20.0
+) -> tuple[FinalText, list[SttEvent]]:
     """The next final, and what came before it."""
     before: list[SttEvent] = []
     async with asyncio.timeout(within_s), aclosing(stream.events()) as events:  # type: ignore[type-var]
