@@ -8,23 +8,28 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from playwright.async_api import Page
+from tests.support.live import TAPE_PATH
 
 Samples = npt.NDArray[np.int16]
 
-# Before the page's own scripts: remember the microphone's track, which the page keeps to itself.
+# Before the page's own scripts: remember the microphone's track and the connections, which the page
+# keeps to itself.
 REMEMBER_MICROPHONE = """
 const addTrack = RTCPeerConnection.prototype.addTrack;
 RTCPeerConnection.prototype.addTrack = function (track, ...rest) {
   window.microphoneTrack = track;
+  (window.peers ??= []).push(this);
   return addTrack.call(this, track, ...rest);
 };
 """
 # One audio graph for both, so that they share a clock. What arrives is taken after the browser's
-# jitter buffer and concealment: as the caller would hear it, but for the loudspeaker.
+# jitter buffer and concealment: as the caller would hear it, but for the loudspeaker. By a worklet,
+# because a page that is late loses nothing of what one has taken.
 _START = """
-async () => {
+async (worklet) => {
   const context = new AudioContext({ sampleRate: 48000 });
   await context.resume();
+  await context.audioWorklet.addModule(worklet);
   const merger = context.createChannelMerger(2);
   const voice = document.getElementById("voice");
   const of = [() => window.microphoneTrack, () => voice.srcObject?.getAudioTracks()[0]];
@@ -39,33 +44,48 @@ async () => {
     sources[channel] = { track, node };
   });
   follow();
-  const tap = context.createScriptProcessor(2048, 2, 1);
-  const tape = (window.tape = { context, tap, chunks: [[], []] });
-  tap.onaudioprocess = ({ inputBuffer }) => {
-    follow();
-    for (const channel of [0, 1])
-      tape.chunks[channel].push(inputBuffer.getChannelData(channel).slice());
-  };
+  const two = { channelCount: 2, channelCountMode: "explicit" };
+  const tap = new AudioWorkletNode(context, "tape", { ...two, outputChannelCount: [2] });
+  const tape = (window.tape = { context, tap, chunks: [] });
+  tape.rest = new Promise((done) => {
+    tap.port.onmessage = ({ data }) => {
+      follow();
+      tape.chunks.push(data.whole);
+      if (data.rest) done();
+    };
+  });
   merger.connect(tap);
   tap.connect(context.destination);
 }
 """
 _STOP = """
 async () => {
-  const { context, tap, chunks } = window.tape;
-  tap.onaudioprocess = null;
+  const { context, tap, chunks, rest } = window.tape;
+  tap.port.postMessage("stop");
+  await rest;
   await context.close();
-  return chunks.map((list) => {
-    const whole = new Int16Array(list.reduce((sum, chunk) => sum + chunk.length, 0));
-    let at = 0;
-    for (const chunk of list) for (const s of chunk)
-      whole[at++] = Math.max(-32768, Math.min(32767, Math.round(s * 32767)));
-    const bytes = new Uint8Array(whole.buffer);
-    let text = "";
-    for (let i = 0; i < bytes.length; i += 8192)
-      text += String.fromCharCode(...bytes.subarray(i, i + 8192));
-    return btoa(text);
-  });
+  const whole = new Int16Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  const bytes = new Uint8Array(whole.buffer);
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 8192)
+    text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  return btoa(text);
+}
+"""
+_MADE_UP_MS = """
+async () => {
+  let samples = 0;
+  for (const peer of window.peers ?? [])
+    for (const one of (await peer.getStats()).values())
+      if (one.type === "inbound-rtp")
+        samples += one.concealedSamples - (one.silentConcealedSamples ?? 0)
+          + one.insertedSamplesForDeceleration + one.removedSamplesForAcceleration;
+  return samples / 48;
 }
 """
 RATE_HZ = 48_000
@@ -82,16 +102,19 @@ class Tape:
 
 
 async def start_recording(page: Page) -> None:
-    await page.evaluate(_START)
+    """From now on; of a call that is still to come, from its beginning."""
+    await page.evaluate(_START, TAPE_PATH)
 
 
 async def stop_recording(page: Page) -> Tape:
-    caller, agent = await page.evaluate(_STOP)
-    return Tape(_samples(caller), _samples(agent))
+    both = np.frombuffer(base64.b64decode(await page.evaluate(_STOP)), "<i2").reshape(-1, 2)
+    return Tape(both[:, 0].copy(), both[:, 1].copy())
 
 
-def _samples(encoded: str) -> Samples:
-    return np.frombuffer(base64.b64decode(encoded), "<i2")
+async def made_up_ms(page: Page) -> float:
+    """How much of the agent's sound the browser has made up, stretched or left out, because packets
+    came late or not at all."""
+    return float(await page.evaluate(_MADE_UP_MS))
 
 
 def spectrum_peak_hz(samples: Samples) -> float:

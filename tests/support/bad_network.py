@@ -55,6 +55,12 @@ class BadNetwork:
         for proxy in self.proxies:
             proxy.outage(seconds)
 
+    def end_outage(self) -> None:
+        """It works again, before that time is over."""
+        self._out_until_s = 0.0
+        for proxy in self.proxies:
+            proxy.end_outage()
+
 
 @asynccontextmanager
 async def bad_network(

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import uvicorn
 from playwright.async_api import Browser, async_playwright
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from antiphon.observe.metrics import Metrics
 from antiphon.server.app import Host, create_app
 from antiphon.server.run import http_config, listen
 from antiphon.server.settings import ServerSettings
 
+TAPE_PATH = "/tape.worklet.js"
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_ARGS = (
     "--no-sandbox",
@@ -28,6 +32,11 @@ CHROMIUM_ARGS = (
 )
 
 
+async def _tape_worklet(_: Request) -> Response:
+    script = Path(__file__).with_name("tape.worklet.js")
+    return Response(script.read_text(), media_type="text/javascript")
+
+
 @asynccontextmanager
 async def serving(
     host: Host, settings: ServerSettings | None = None, metrics: Metrics | None = None
@@ -36,6 +45,8 @@ async def serving(
     settings = settings or ServerSettings(port=0)
     listener = listen(settings)
     app = create_app(host, settings, metrics or Metrics())
+    # A page may load scripts from its own address only. First, before the page's own files.
+    app.router.routes.insert(0, Route(TAPE_PATH, _tape_worklet))
     server = uvicorn.Server(http_config(app))
     server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
     task = asyncio.create_task(server.serve([listener]))
