@@ -51,7 +51,10 @@ async def converse(args: argparse.Namespace, answer: bytearray) -> None:
                 answer.extend(bytes(max(0, late)) + message)
             elif message:
                 event = json.loads(message)
-                if event["type"] == "antiphon.state":
+                if event["type"] == "antiphon.playout.clear":
+                    # The agent was interrupted: what would be heard from now on is dropped.
+                    del answer[int((now - began) * DOWN_HZ) * 2 :]
+                elif event["type"] == "antiphon.state":
                     agent = event["agent"]
                 elif event["type"] == "conversation.item.input_audio_transcription.completed":
                     print("caller:", event["transcript"])

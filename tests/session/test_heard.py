@@ -57,15 +57,19 @@ def test_a_flush_says_what_was_heard_and_that_something_was_not() -> None:
     ledger = HeardLedger()
     read(ledger, 1, 10)
     ledger.heard(6)
-    assert ledger.flush(1, 200) == (120, True)
+    assert ledger.on_the_way(1)
+    assert ledger.flush(1, 200) == 120
     assert ledger.heard(20) == []
-    assert ledger.flush(1, 200) == (200, False)  # nothing of it is on its way any more
+    assert not ledger.on_the_way(1)
+    assert ledger.flush(1, 200) == 200
 
 
 def test_a_flush_before_anything_was_heard() -> None:
     ledger = HeardLedger()
     read(ledger, 3, 4)
-    assert ledger.flush(3, 80) == (0, True)
+    assert ledger.on_the_way(3)
+    assert not ledger.on_the_way(2)
+    assert ledger.flush(3, 80) == 0
 
 
 def test_a_line_that_never_tells_does_not_hold_the_call() -> None:

@@ -43,8 +43,9 @@ class TestPhone(TestCall):
         self.targets: list[TransferTarget] = []
         self.result: asyncio.Future[TransferResult] = asyncio.get_running_loop().create_future()
 
-    def clear(self) -> None:
+    def clear(self) -> bool:
         self.cleared += 1
+        return True
 
     def press(self, digits: str) -> None:
         self.pressed.append(digits)

@@ -29,6 +29,7 @@ class Booth:
         speech: SpeechConfig | None = None,
         on_played: Callable[[bytes | None], None] | None = None,
         tells_heard: bool = False,
+        clear: Callable[[], bool] | None = None,
         **script: Any,
     ) -> None:
         options = ScriptedTtsOptions.model_validate(script)
@@ -43,7 +44,7 @@ class Booth:
             self.events.append,
             self._spawn,
             speech=speech or SpeechConfig(),
-            far_end=FarEnd(on_played, tells_heard),
+            far_end=FarEnd(on_played, tells_heard, clear),
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -278,8 +279,37 @@ def test_a_flush_of_text_is_confirmed_and_nothing_follows() -> None:
     assert events == [e.PlaybackFlushed(5, 1, 0)]
 
 
+async def test_what_the_far_end_drops_is_not_heard_and_no_fade_follows_it() -> None:
+    def clear() -> bool:
+        # One more is at the ear before the far end knows.
+        booth.speaker.heard(16)
+        return True
+
+    booth = Booth(tells_heard=True, clear=clear)
+    await booth.say("one two three four")
+    booth.speaker.play(1)
+    await booth.play(20)
+    booth.speaker.heard(15)
+    booth.speaker.flush(1)
+    assert booth.of(e.PlaybackFlushed) == [e.PlaybackFlushed(400, 1, 320)]
+    assert await booth.play(2) == [None, None]
+
+
+async def test_nothing_is_dropped_where_nothing_of_the_response_is_on_its_way() -> None:
+    def clear() -> bool:
+        raise AssertionError
+
+    booth = Booth(tells_heard=True, clear=clear)
+    await booth.say("one two three four")
+    booth.speaker.play(1)
+    await booth.play(20)
+    booth.speaker.heard(20)
+    booth.speaker.flush(1)
+    assert booth.of(e.PlaybackFlushed) == [e.PlaybackFlushed(400, 1, 400)]
+
+
 async def test_what_is_on_its_way_to_a_browser_will_be_heard() -> None:
-    booth = Booth(tells_heard=True)
+    booth = Booth(tells_heard=True, clear=lambda: False)
     await booth.say("one two three four")
     booth.speaker.play(1)
     await booth.play(20)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from antiphon.audio.levels import rms_dbfs
-from antiphon.channels.base import Call
+from antiphon.channels.base import Call, DistantCall
 from antiphon.errors import CapacityError, UserFacingError
 from antiphon.session.screen import Screen
 from antiphon.types import FRAME_MS
@@ -197,6 +197,8 @@ class FakeSession:
         if self.frames:
             self.frames.clear()
             self.words.clear()
+            if isinstance(self.call, DistantCall):
+                self.call.clear()
             self._finish("cancelled")
 
     def _finish(self, status: str) -> None:

@@ -152,6 +152,12 @@ class DistantCall(Call, Protocol):
         """Whether it calls `CallIO.on_heard`, because the far end buffers what it is sent."""
         ...
 
+    def clear(self) -> bool:
+        """Drop what was read but is not heard yet: the response was flushed. What will be at the
+        ear before the far end knows of it may be told by `CallIO.on_heard` first. False: nothing
+        can be called back, and all of it will be heard."""
+        ...
+
 
 @runtime_checkable
 class MeasuredCall(Call, Protocol):
@@ -169,10 +175,6 @@ class Telephone(DistantCall, Protocol):
 
     @property
     def facts(self) -> CallFacts: ...
-
-    def clear(self) -> None:
-        """Drop what was read but is not heard yet: the response was flushed."""
-        ...
 
     def press(self, digits: str) -> None:
         """Send telephone keys to the other side, as tones or events; `w` is half a second."""

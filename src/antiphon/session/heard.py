@@ -63,16 +63,20 @@ class HeardLedger:
             moved.append(Moved(*self._heard))
         return moved + self._settle()
 
-    def flush(self, response_id: int, played_ms: int) -> tuple[int, bool]:
+    def on_the_way(self, response_id: int) -> bool:
+        """Whether any of the response was read and not heard yet."""
+        return any(one[1] == response_id for one in self._frames)
+
+    def flush(self, response_id: int, played_ms: int) -> int:
         """The response was stopped when `played_ms` of it had been read: how much of that was
-        heard, and whether any of it is still on its way."""
+        heard."""
         kept = [one for one in self._frames if one[1] != response_id]
         on_the_way = len(kept) < len(self._frames)
         self._frames = deque(kept)
         self._ended.pop(response_id, None)
         if not on_the_way:
-            return played_ms, False
-        return (self._heard[1] if self._heard[0] == response_id else 0), True
+            return played_ms
+        return self._heard[1] if self._heard[0] == response_id else 0
 
     def _settle(self) -> list[Moved]:
         """Responses of which nothing is on its way any more, nor of one before them."""

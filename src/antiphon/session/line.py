@@ -89,10 +89,10 @@ class SessionLine:
             }
 
     @property
-    def clear(self) -> Callable[[], None] | None:
-        """Drops what the far end of the line buffers; None where it cannot be called back."""
-        phone = self._phone
-        return phone.clear if phone is not None and phone.tells_heard else None
+    def clear(self) -> Callable[[], bool] | None:
+        """Drops what the far end of the line buffers, if it can; None where it buffers nothing."""
+        call = self._call
+        return call.clear if isinstance(call, DistantCall) and call.tells_heard else None
 
     # ---- keys ------------------------------------------------------------------------------
 

@@ -62,11 +62,11 @@ class Voice(Protocol):
 @dataclass(frozen=True, slots=True)
 class FarEnd:
     """The line beyond: `on_played` is told of each frame. Where it `tells_heard`, frames are heard
-    later than they are read; `clear`, where it can, drops what is on its way."""
+    later than they are read; `clear` drops what is on its way, and says whether it could."""
 
     on_played: Callable[[bytes | None], None] | None = None
     tells_heard: bool = False
-    clear: Callable[[], None] | None = None
+    clear: Callable[[], bool] | None = None
 
 
 _NOBODY = FarEnd()
@@ -159,16 +159,15 @@ class Speaker:
             if utterance.task is not None:
                 utterance.task.cancel()
             self._utterance = None
+        ledger = self._ledger
+        on_the_way = ledger is not None and ledger.on_the_way(response_id)
+        cleared = on_the_way and self._clear is not None and self._clear()
         # No fade where what it would follow is dropped.
-        fade_ms = FADE_MS if self._clear is None else 0
-        played_ms = self._player.flush(response_id, fade_ms)
-        if self._ledger is not None:
-            heard_ms, on_the_way = self._ledger.flush(response_id, played_ms)
-            if self._clear is not None and on_the_way:
-                self._clear()
-            # What is on its way to a browser cannot be called back: it will be heard, unless the
-            # line is lost.
-            if self._clear is not None or self.away:
+        played_ms = self._player.flush(response_id, 0 if cleared else FADE_MS)
+        if ledger is not None:
+            heard_ms = ledger.flush(response_id, played_ms)
+            # What is on its way and cannot be called back will be heard, unless the line is lost.
+            if cleared or self.away:
                 played_ms = heard_ms
         self._post(e.PlaybackFlushed(self._now_ms(), response_id, played_ms))
 

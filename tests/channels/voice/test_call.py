@@ -28,11 +28,16 @@ class FakeConnection:
         self.silent_s = 0.0
         self.closed = 0
         self.stats = LineStats()
+        self.still_s: float | None = None
+        """Sound that is so near to the ear is heard whatever is called back."""
 
     def play(self, pcm: bytes | None) -> None:
         self.played.append(pcm)
 
     def poll(self, now_s: float) -> None: ...
+
+    def clear(self) -> float | None:
+        return self.still_s
 
     def send(self, text: str) -> None:
         self.sent.append(json.loads(text))
@@ -102,6 +107,34 @@ async def test_heard_is_what_was_played_less_the_way_to_the_ear(stage: Stage) ->
     stage.first.delay_ms = 20
     stage.tick(30)
     assert stage.session.heard_by_caller == 20
+
+
+async def test_what_is_called_back_is_not_heard_but_for_what_is_at_the_ear(stage: Stage) -> None:
+    stage.call.connected(stage.first)
+    stage.say(20)
+    stage.tick(10)
+    assert stage.session.heard_by_caller == 5
+    assert not stage.call.clear(), "a browser's jitter buffer is heard"
+    stage.first.still_s = 0.05
+    assert stage.call.clear()
+    assert stage.session.heard_by_caller == 7
+    stage.session.frames.clear()
+    stage.tick(20)
+    assert stage.session.heard_by_caller == 7
+    stage.say(1)
+    stage.tick(10)
+    assert stage.session.heard_by_caller == 11, "what comes afterwards is counted on"
+
+
+async def test_who_is_not_there_hears_nothing_of_what_is_called_back(stage: Stage) -> None:
+    stage.call.connected(stage.first)
+    stage.say(20)
+    stage.tick(10)
+    stage.first.still_s, stage.first.silent_s = 1.0, 0.5
+    assert stage.call.clear()
+    assert stage.session.heard_by_caller == 5
+    stage.call.lost(stage.first)
+    assert stage.call.clear()
 
 
 async def test_what_is_on_its_way_when_the_line_is_lost_was_not_heard(stage: Stage) -> None:

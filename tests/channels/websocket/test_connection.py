@@ -73,9 +73,26 @@ async def test_the_far_end_is_as_far_as_it_says(line: Line) -> None:
     assert connection.delay_ms == 0
 
 
+async def test_what_was_flushed_is_dropped_by_the_client_at_once(line: Line) -> None:
+    connection = await line.begin(ScriptedWire())
+    connection.on_playout(Playout(jitter_buffer_ms=200, output_ms=40))
+    await eventually(lambda: line.session.heard_by_caller > 1)
+    heard, count = line.session.heard_by_caller, len(line.wire.sound)
+    line.session.frames.clear()
+    assert line.call.clear()
+    assert line.wire.sent[-1] == module.CLEAR
+    # 40 ms are in the sound device; of what was sent, 200 ms are dropped.
+    assert heard <= line.session.heard_by_caller <= count - 9
+    dropped = line.session.heard_by_caller
+    await asyncio.sleep(0.3)
+    assert len(line.wire.sound) == count, "no silence follows to end the run"
+    assert line.session.heard_by_caller == dropped
+
+
 async def test_on_a_server_without_pings_an_open_connection_works(line: Line) -> None:
     connection = await line.begin(ScriptedWire(pings=False))
     connection.on_playout(Playout(round_trip_ms=80))
+    assert connection.clear() == pytest.approx(0.06)
     assert connection.delay_ms == 140
     assert connection.alive_s(1e9) == 1e9
 

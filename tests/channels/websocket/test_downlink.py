@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from tests.support.socket_caller import cut, pitch_hz, tone
 
 from antiphon.audio import g711
 from antiphon.channels.rtp.opus import OpusDecoder
-from antiphon.channels.websocket.downlink import Downlink, is_flush
+from antiphon.channels.websocket.downlink import Downlink
 from antiphon.channels.websocket.format import AudioFormat
 
 FRAMES = cut(tone(440, 1000, 24_000), 960)
@@ -55,12 +53,14 @@ def test_silence_is_not_sent_but_ends_a_run() -> None:
     ]
 
 
-def test_what_was_broken_off() -> None:
-    def done(status: str) -> str:
-        response = {"id": "resp_1", "status": status, "status_details": {"reason": "x"}}
-        event = {"type": "response.done", "response": response}
-        return json.dumps(event, separators=(",", ":"))
-
-    assert is_flush(done("cancelled"))
-    assert not is_flush(done("completed"))
-    assert not is_flush('{"type":"antiphon.state","user":"cancelled"}')
+@pytest.mark.parametrize(
+    ("name", "rate_hz"), [("pcm16", 16_000), ("pcm16", 48_000), ("opus", 48_000)]
+)
+def test_of_what_is_cut_nothing_more_is_said(name: str, rate_hz: int) -> None:
+    sound = AudioFormat(name, rate_hz)  # type: ignore[arg-type]
+    downlink = Downlink(sound)
+    said(downlink, [*FRAMES[:5]])
+    downlink.cut()
+    assert said(downlink, [None, None]) == []
+    quiet: list[bytes | None] = [bytes(960), bytes(960), None]
+    assert said(downlink, quiet) == said(Downlink(sound), quiet)

@@ -123,9 +123,10 @@ class StreamCall:
         except (ProviderError, TimeoutError):
             log.warning("a call could not be hung up", extra={"call_id": self.call_id})
 
-    def clear(self) -> None:
+    def clear(self) -> bool:
         send = None if self._wire is None else self._wire.send
         self._mouth.clear(self._dialect, send, self._loop.time())
+        return True
 
     def press(self, digits: str) -> None:
         self._mouth.press(tones(digits, self.output_rate_hz))

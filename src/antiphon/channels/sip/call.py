@@ -71,8 +71,9 @@ class SipCall:
     def notify(self, event: dict[str, Any]) -> None:
         """A telephone has no screen."""
 
-    def clear(self) -> None:
+    def clear(self) -> bool:
         """Nothing is buffered on the way but what the network holds."""
+        return False
 
     def press(self, digits: str) -> None:
         self.line.press(digits)

@@ -59,6 +59,11 @@ class Connection(Protocol):
         `now_s` is the event loop's time."""
         ...
 
+    def clear(self) -> float | None:
+        """Drop what was played and is not heard yet. Returns within how many seconds sound reaches
+        the ear all the same; None where nothing can be called back."""
+        ...
+
     def send(self, text: str) -> None:
         """An event for the caller's screen, as JSON."""
         ...

@@ -108,6 +108,19 @@ class VoiceCall:
         else:
             self._connection.send(text)
 
+    def clear(self) -> bool:
+        connection = self._connection
+        if connection is None:
+            return True
+        within_s = connection.clear()
+        if within_s is None:
+            return False
+        now_s = self._loop.time()
+        sure_s = connection.alive_s(now_s) + ALIVE_SLACK_S
+        self._tell_heard(now_s + within_s if now_s <= sure_s else sure_s)
+        self._on_the_way.clear()
+        return True
+
     def line_facts(self) -> dict[str, Any]:
         tally = self._tally
         return (tally if self._connection is None else tally.add(self._connection.stats)).facts()

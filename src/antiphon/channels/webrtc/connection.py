@@ -151,6 +151,10 @@ class WebRtcConnection:
             self._report_s = now_s + REPORT_EVERY_S
             self._report(now_s)
 
+    def clear(self) -> float | None:
+        """What is in a browser's jitter buffer is heard."""
+        return None
+
     def send(self, text: str) -> None:
         if self._data is None:
             if len(self._unsent) < MAX_UNSENT:

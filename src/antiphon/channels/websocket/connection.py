@@ -13,7 +13,7 @@ from antiphon.channels.rtp.receive import LineStats
 from antiphon.channels.voice.base import Connection
 from antiphon.channels.voice.call import VoiceCall
 from antiphon.channels.voice.calls import Ticket
-from antiphon.channels.websocket.downlink import Downlink, is_flush
+from antiphon.channels.websocket.downlink import Downlink
 from antiphon.channels.websocket.format import SocketFormats
 from antiphon.channels.websocket.liveness import Liveness
 from antiphon.channels.websocket.uplink import MOST_AT_ONCE_MS, BadSound, Uplink
@@ -114,11 +114,15 @@ class SocketConnection:
             for pcm in self._up.poll(now_s):
                 self._call.on_frame(self, pcm)
 
+    def clear(self) -> float | None:
+        self._down.cut()
+        self.send(CLEAR)
+        # What has left the client's buffer when this arrives there.
+        return self._trip_ms / 2000 + self._output_ms / 1000
+
     def send(self, text: str) -> None:
         self._sent_s = self._loop.time()
         self._wire.send(text)
-        if is_flush(text):
-            self._wire.send(CLEAR)
 
     @property
     def stats(self) -> LineStats:
@@ -135,11 +139,19 @@ class SocketConnection:
 
     @property
     def delay_ms(self) -> int:
-        told, trip_s = self._playout, self._alive.round_trip_s
-        buffer_ms = BUFFER_MS if told.jitter_buffer_ms is None else told.jitter_buffer_ms
-        output_ms = OUTPUT_MS if told.output_ms is None else told.output_ms
-        trip_ms = (told.round_trip_ms or 0) if trip_s is None else trip_s * 1000
-        return int(buffer_ms + output_ms + trip_ms / 2)
+        told_ms = self._playout.jitter_buffer_ms
+        buffer_ms = BUFFER_MS if told_ms is None else told_ms
+        return int(buffer_ms + self._output_ms + self._trip_ms / 2)
+
+    @property
+    def _output_ms(self) -> float:
+        told_ms = self._playout.output_ms
+        return OUTPUT_MS if told_ms is None else told_ms
+
+    @property
+    def _trip_ms(self) -> float:
+        trip_s = self._alive.round_trip_s
+        return (self._playout.round_trip_ms or 0.0) if trip_s is None else trip_s * 1000
 
     def alive_s(self, now_s: float) -> float:
         return self._alive.alive_s(now_s)

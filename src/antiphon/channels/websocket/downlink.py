@@ -7,7 +7,6 @@ resampler and codec withhold. Pure.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from antiphon.audio import g711
@@ -20,7 +19,6 @@ from antiphon.types import FRAME_MS
 
 _SILENCE = bytes(OUTPUT_RATE_HZ * FRAME_MS // 1000 * 2)
 _LAWS: dict[str, g711.Law] = {"ulaw": "mulaw", "alaw": "alaw"}
-_DONE = '{"type":"response.done"'
 
 
 class Downlink:
@@ -34,9 +32,15 @@ class Downlink:
     """
 
     def __init__(self, sound: AudioFormat) -> None:
-        opus = sound.encoding == "opus"
-        self._resample = _Resampler(OUTPUT_RATE_HZ if opus else sound.rate_hz)
-        self._encode = _encoder(sound)
+        self._sound = sound
+        self.cut()
+
+    def cut(self) -> None:
+        """What was said so far is not to be heard any more, nor what resampler and codec withhold
+        of it; the run is over."""
+        opus = self._sound.encoding == "opus"
+        self._resample = _Resampler(OUTPUT_RATE_HZ if opus else self._sound.rate_hz)
+        self._encode = _encoder(self._sound)
         self._speaking = False
 
     def message(self, pcm: bytes | None) -> bytes | None:
@@ -74,12 +78,3 @@ def _encoder(sound: AudioFormat) -> Callable[[bytes], bytes]:
         return OpusEncoder(OUTPUT_RATE_HZ, CLEAR).encode
     law = _LAWS.get(sound.encoding)
     return (lambda pcm: pcm) if law is None else (lambda pcm: g711.encode(pcm, law))
-
-
-def is_flush(event: str) -> bool:
-    """Whether an event says that a response was broken off: what the client has of it and has not
-    played is not to be heard."""
-    if not event.startswith(_DONE):
-        return False
-    response = json.loads(event).get("response", {})
-    return bool(response.get("status") == "cancelled")
