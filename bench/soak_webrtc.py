@@ -206,7 +206,7 @@ async def run(options: argparse.Namespace) -> int:
         # Who leaves without a word keeps the line for so long.
         rtc = Path(folder, "rtc.yaml")
         rtc.write_text(f"resume_s: {RESUME_S}\n", encoding="utf-8")  # noqa: ASYNC240 - the first thing
-        more = ("--max-lag-ms", "0", "--rtc", str(rtc))
+        more = ("--max-lag-ms", "0", "--max-busy", "0", "--rtc", str(rtc))
         server = RtcServer(Path(folder), agent_file(options.vad), options.at_once * 20, *more)
         await server.start()
         try:

@@ -161,7 +161,13 @@ async def compare(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         servers: dict[str, ServerProcess] = {
             "ours": RtcServer(
-                Path(folder, "ours"), agent_file(options.vad), 200, "--max-lag-ms", "0"
+                Path(folder, "ours"),
+                agent_file(options.vad),
+                200,
+                "--max-lag-ms",
+                "0",
+                "--max-busy",
+                "0",
             ),
             "stock": stock_process(Path(folder, "stock")),
         }

@@ -46,14 +46,22 @@ class ConfigError(UserFacingError):
 class CapacityError(UserFacingError):
     """The server has as many calls as it may have, or is shutting down."""
 
-    reason: Literal["capacity", "lag"] = "capacity"
+    reason: Literal["capacity", "lag", "busy"] = "capacity"
     """As which it is counted."""
 
 
 class OverloadError(CapacityError):
-    """The event loop is late: one more call would be at the cost of those under way."""
+    """One more call would be at the cost of those under way: the event loop is late, or it would
+    be.
 
-    reason = "lag"
+    Args:
+        message: for the caller.
+        reason: which of the two.
+    """
+
+    def __init__(self, message: str, reason: Literal["lag", "busy"] = "lag") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ForbiddenError(UserFacingError):

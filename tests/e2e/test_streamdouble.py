@@ -91,7 +91,8 @@ async def served(folder: Path) -> AsyncIterator[Server]:
     environment = {**os.environ, "TWILIO_TOKEN": TOKEN}
     process = await asyncio.create_subprocess_exec(
         *(Path(sys.executable).with_name("antiphon"), "serve", "--agent", CAFE),
-        *("--phone", phone, "--port", str(port), "--drain-s", "0", "--max-lag-ms", "0"),
+        *("--phone", phone, "--port", str(port), "--drain-s", "0"),
+        *("--max-lag-ms", "0", "--max-busy", "0"),
         stdout=asyncio.subprocess.PIPE,
         env=environment,
     )

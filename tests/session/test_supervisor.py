@@ -16,7 +16,7 @@ from antiphon.observe.metrics import Metrics
 from antiphon.providers import registry
 from antiphon.providers.scripted import ScriptedLlm, ScriptedStt
 from antiphon.session import supervisor as supervisor_module
-from antiphon.session.admission import FEWEST
+from antiphon.session.admission import FEWEST, Admission
 from antiphon.session.clock import StreamClock
 from antiphon.session.session import Session
 from antiphon.session.supervisor import Supervisor
@@ -122,7 +122,7 @@ async def test_a_call_that_breaks_is_forgotten(
 
 async def test_a_loop_that_is_late_takes_no_more_calls() -> None:
     metrics = Metrics()
-    host = Supervisor([loaded()], metrics=metrics, max_lag_ms=40)
+    host = Supervisor([loaded()], metrics=metrics, admission=Admission(max_lag_ms=40))
     await host.start()
     for tick in range(FEWEST):
         metrics.loop_lagged(50.0, tick * 0.05)
@@ -135,6 +135,23 @@ async def test_a_loop_that_is_late_takes_no_more_calls() -> None:
     with pytest.raises(OverloadError, match="busy with the calls") as refused:
         await ring(host)
     assert refused.value.reason == "lag"
+    assert call.closed == []
+    await host.drain(0)
+
+
+async def test_a_loop_that_is_busy_takes_no_more_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics()
+    host = Supervisor([loaded()], metrics=metrics, admission=Admission(max_busy=0.9))
+    await host.start()
+    _, call = await ring(host)
+    for tick in range(80):
+        monkeypatch.setattr("time.thread_time", lambda used_s=tick * 0.05 * 0.88: used_s)
+        metrics.loop_lagged(1.0, tick * 0.05)
+    assert b"antiphon_loop_busy_ratio 0.8" in metrics.render()
+    assert not host.has_room
+    with pytest.raises(OverloadError, match="busy with the calls") as refused:
+        await ring(host)
+    assert refused.value.reason == "busy"
     assert call.closed == []
     await host.drain(0)
 

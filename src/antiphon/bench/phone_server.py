@@ -50,7 +50,16 @@ class Server(ServerProcess):
             *(*ANTIPHON, "serve", "--port", "{port}"),
             *("--agent", str(folder / "agent.yaml")),
             *("--phone", str(folder / "phone.yaml")),
-            *("--max-calls", str(max_calls), "--max-lag-ms", "0", "--drain-s", "1"),
+            *(
+                "--max-calls",
+                str(max_calls),
+                "--max-lag-ms",
+                "0",
+                "--max-busy",
+                "0",
+                "--drain-s",
+                "1",
+            ),
         )
         own = {"ANTIPHON_DATA": str(folder), TOKEN_VARIABLE: self.auth_token}
         super().__init__(folder, command, own)

@@ -40,13 +40,14 @@ class RtcLoad:
     loss: float = 0.0
     jitter_ms: float = 0.0
     max_lag_ms: float = 0.0
-    """As for `antiphon serve`; 0 takes any call."""
+    max_busy: float = 0.0
+    """Both as for `antiphon serve`; 0 takes any call."""
 
 
 def ours(folder: Path, load: RtcLoad) -> ServerProcess:
     """The server that `antiphon serve` is."""
     agent = agent_file(load.vad, quiet=load.quiet_agent)
-    lag = ("--max-lag-ms", str(load.max_lag_ms))
+    lag = ("--max-lag-ms", str(load.max_lag_ms), "--max-busy", str(load.max_busy))
     return RtcServer(folder, agent, load.calls + SPARE_CALLS, *lag)
 
 

@@ -45,6 +45,7 @@ _Jitter = Annotated[
 _MaxLag = Annotated[
     float, typer.Option(help="With webrtc: as for `serve`; 0 takes any call.", min=0)
 ]
+_MaxBusy = Annotated[float, typer.Option(help="The same.", min=0, max=1)]
 
 
 def load(
@@ -73,6 +74,7 @@ def load(
     loss: _Loss = 0.0,
     jitter: _Jitter = 0.0,
     max_lag_ms: _MaxLag = 0.0,
+    max_busy: _MaxBusy = 0.0,
 ) -> None:
     """Make many calls in real time, with scripted providers: in this process, or with --channel
     over the network to servers in their own.
@@ -86,7 +88,12 @@ def load(
         raise typer.Exit(load_by_phone(phone, json_))
     if channel == "webrtc":
         files = recordings_of_callers(audio)
-        way = {"loss": loss / 100, "jitter_ms": jitter, "max_lag_ms": max_lag_ms}
+        way = {
+            "loss": loss / 100,
+            "jitter_ms": jitter,
+            "max_lag_ms": max_lag_ms,
+            "max_busy": max_busy,
+        }
         rtc = RtcLoad(files, calls, seconds, processes, seed, vad, quiet_agent, **way)
         raise typer.Exit(load_by_browser(rtc, json_))
     if channel is not None:

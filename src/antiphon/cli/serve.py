@@ -38,6 +38,7 @@ class ServeOptions:
     rtc: str | None = None
     drain_s: float = 20.0
     max_lag_ms: float = 40.0
+    max_busy: float = 0.9
 
 
 _Files = Annotated[
@@ -52,6 +53,12 @@ _Workers = Annotated[
 _MaxCalls = Annotated[int, typer.Option(min=1, help="Calls at once; more are refused.")]
 _MaxLag = Annotated[
     float, typer.Option(min=0, help="No call beside others while the event loop is later; 0: any.")
+]
+_MaxBusy = Annotated[
+    float,
+    typer.Option(
+        min=0, max=1, help="No call beside others that would take more of a core; 0: any."
+    ),
 ]
 _Origins = Annotated[
     list[str] | None,
@@ -84,6 +91,7 @@ def serve(
     workers: _Workers = 1,
     max_calls: _MaxCalls = 20,
     max_lag_ms: _MaxLag = 40.0,
+    max_busy: _MaxBusy = 0.9,
     allow_origin: _Origins = None,
     day_budget: _DayBudget = None,
     phone: _Phone = None,
@@ -107,6 +115,7 @@ def serve(
         rtc=rtc,
         drain_s=drain_s,
         max_lag_ms=max_lag_ms,
+        max_busy=max_busy,
     )
     if workers == 1:
         _serve_alone(options)
@@ -224,6 +233,7 @@ def _supervisor(
     from antiphon.observe.metrics import METRICS
     from antiphon.server.route import call_prefix
     from antiphon.session.accounts import LEDGER_NAME, parse_limits
+    from antiphon.session.admission import Admission
     from antiphon.session.supervisor import Supervisor
 
     count = 1 if slot is None else slot.count
@@ -234,7 +244,7 @@ def _supervisor(
         metrics=METRICS,
         ledger=data_folder() / LEDGER_NAME,
         day_limits=None if options.day_budget is None else parse_limits(options.day_budget),
-        max_lag_ms=options.max_lag_ms,
+        admission=Admission(options.max_lag_ms, options.max_busy),
         call_prefix="" if slot is None else call_prefix(slot.number),
     )
 

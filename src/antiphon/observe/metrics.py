@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LAG_INTERVAL_S = 0.05
+Refusal = Literal["capacity", "lag", "busy", "bad_request", "origin"]
+"""Why a call was not taken."""
 
 _LATENCY_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
 _DELAY_S = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)
@@ -83,6 +85,11 @@ class Metrics:
         )
         self._lag_now = Gauge(
             "antiphon_loop_lag_latest_seconds", "The latest such delay.", registry=registry
+        )
+        self._busy = Gauge(
+            "antiphon_loop_busy_ratio",
+            "How much of a core the event loop's thread has used over the last two seconds.",
+            registry=registry,
         )
 
     def _add_money(self, registry: CollectorRegistry) -> None:
@@ -160,7 +167,7 @@ class Metrics:
     def call_started(self, channel: str, agent: str) -> None:
         self._calls.labels(channel, agent).inc()
 
-    def call_refused(self, reason: Literal["capacity", "lag", "bad_request", "origin"]) -> None:
+    def call_refused(self, reason: Refusal) -> None:
         self._refused.labels(reason).inc()
 
     def turn_answered(self, latency_ms: float | None = None) -> None:
@@ -210,6 +217,10 @@ class Metrics:
         self._lag_now.set(lag_ms / 1000)
         for listener in tuple(self._lag_listeners):
             listener(lag_ms, now_s)
+
+    def loop_busy(self, share: float) -> None:
+        """Of a core, what the loop's thread has used lately."""
+        self._busy.set(share)
 
     def render(self) -> bytes:
         """Prometheus' text format, of type `CONTENT_TYPE`."""

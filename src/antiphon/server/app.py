@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
@@ -22,7 +22,7 @@ from antiphon.channels.base import Call, CallIO
 from antiphon.channels.text import serve_text
 from antiphon.channels.voice.calls import VoiceCalls
 from antiphon.errors import CapacityError, ForbiddenError, GoneError, UserFacingError
-from antiphon.observe.metrics import CONTENT_TYPE, METRICS, Metrics
+from antiphon.observe.metrics import CONTENT_TYPE, METRICS, Metrics, Refusal
 from antiphon.server.guard import Guard
 from antiphon.server.outbound import KEY_VARIABLE, Outbound, add_outbound
 from antiphon.server.phone import add_phone
@@ -185,7 +185,7 @@ def _add_console(app: FastAPI) -> None:
     app.mount("/console", files)
 
 
-def _refusal_kind(error: UserFacingError) -> Literal["capacity", "lag", "bad_request"]:
+def _refusal_kind(error: UserFacingError) -> Refusal:
     return error.reason if isinstance(error, CapacityError) else "bad_request"
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from antiphon.agent.config import Limits
 from antiphon.agent.load import LoadedAgent
@@ -14,7 +16,7 @@ from antiphon.channels.base import Call, Telephone
 from antiphon.errors import CapacityError, OverloadError, ProviderError, UserFacingError
 from antiphon.observe.metrics import METRICS, Metrics
 from antiphon.session.accounts import Accounts
-from antiphon.session.admission import LagGate
+from antiphon.session.admission import Admission
 from antiphon.session.clock import Clock, RealClock
 from antiphon.session.kept import Archive, Kept
 from antiphon.session.providers import STOP_DEADLINE_S, Providers, start_providers
@@ -41,8 +43,7 @@ class Supervisor:
         metrics: counted here, shown by the server.
         ledger: where what was spent on which day is kept; None: only in this process.
         day_limits: what all calls of a day may cost together.
-        max_lag_ms: no call beside others while the event loop is later than this, by `LagGate`; 0:
-            any.
+        admission: takes no call beside others that would be at their cost; None: takes any.
         call_prefix: what the ids of calls begin with, so that they say whose they are.
     """
 
@@ -55,7 +56,7 @@ class Supervisor:
         metrics: Metrics = METRICS,
         ledger: Path | None = None,
         day_limits: Limits | None = None,
-        max_lag_ms: float = 0.0,
+        admission: Admission | None = None,
         call_prefix: str = "",
     ) -> None:
         if not agents:
@@ -74,7 +75,7 @@ class Supervisor:
         self._opening = 0
         self._draining = False
         self._call_prefix = call_prefix
-        self._gate = LagGate(max_lag_ms)
+        self._admission = admission or Admission()
         self._unwatch: Callable[[], None] | None = None
 
     @property
@@ -85,12 +86,16 @@ class Supervisor:
     @property
     def has_room(self) -> bool:
         """Whether one more call would be taken; what callers have spent is not looked at."""
-        return self.ready and self.active_calls < self._max_calls and not self._is_late
+        return self.ready and self.active_calls < self._max_calls and self._overload is None
 
     @property
-    def _is_late(self) -> bool:
-        """Whether those under way would suffer; where there is nobody, nobody does."""
-        return self._gate.closed and self.active_calls > 0
+    def _overload(self) -> Literal["lag", "busy"] | None:
+        """Why those under way would suffer; where there is nobody, nobody does."""
+        return self._admission.refusal if self.active_calls else None
+
+    def _measured(self, lag_ms: float, now_s: float) -> None:
+        self._admission.feed(lag_ms, time.thread_time(), self.active_calls, now_s)
+        self.metrics.loop_busy(round(self._admission.busy_share, 3))
 
     # ---- start and stop --------------------------------------------------------------------
 
@@ -115,7 +120,7 @@ class Supervisor:
             raise
         self._keeping = asyncio.create_task(self.accounts.keep(), name="accounts")
         # Only now: loading models holds the loop up, and is over.
-        self._unwatch = self.metrics.on_lag(self._gate.feed)
+        self._unwatch = self.metrics.on_lag(self._measured)
         self.ready = True
 
     async def drain(self, timeout_s: float) -> None:
@@ -175,10 +180,11 @@ class Supervisor:
             raise CapacityError(
                 f"All {self._max_calls} lines are in use; try again in a few minutes."
             )
-        if self._is_late:
-            raise OverloadError("The server is busy with the calls that it has; try again shortly.")
-        if why := self.accounts.refusal(name):
-            raise CapacityError(why)
+        if (why := self._overload) is not None:
+            sentence = "The server is busy with the calls that it has; try again shortly."
+            raise OverloadError(sentence, why)
+        if spent := self.accounts.refusal(name):
+            raise CapacityError(spent)
         return name
 
     async def start_call(
@@ -201,6 +207,7 @@ class Supervisor:
             kept,
         )
         self._opening += 1
+        self._admission.began()
         try:
             async with asyncio.timeout(OPEN_DEADLINE_S):
                 await session.prepare()
