@@ -19,4 +19,4 @@ async def open_page(page: Page, url: str) -> list[str]:
 
 async def call(page: Page) -> None:
     await page.click("#talk")
-    await page.wait_for_selector("[data-phase=call]", timeout=10_000)
+    await page.wait_for_selector("[data-phase=call]")
