@@ -8,6 +8,7 @@ transport, the chosen pair of an ICE connection, and the sockets below.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import struct
@@ -76,6 +77,7 @@ class Peer:
         self._pc = RTCPeerConnection(
             RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
+        _be_quiet(self._pc)
         self._pc.on("connectionstatechange", self._on_state)
         self._line = self._pc.addTransceiver("audio", "sendrecv")
         codecs = RTCRtpSender.getCapabilities("audio").codecs
@@ -264,6 +266,19 @@ class Peer:
         for one in reports:
             if isinstance(one, Report) and one.sends:
                 self._last_sr, self._last_sr_s = one.ntp >> 16 & 0xFFFFFFFF, time.time()
+
+
+def _be_quiet(pc: Any) -> None:
+    """Closed in mid-handshake, aiortc's task of connecting fails, and nobody asks it why."""
+    from aiortc.exceptions import InvalidStateError
+
+    connect = pc._RTCPeerConnection__connect
+
+    async def quietly() -> None:
+        with contextlib.suppress(InvalidStateError, ConnectionError):
+            await connect()
+
+    pc._RTCPeerConnection__connect = quietly
 
 
 def _arrived_s(file: int) -> float:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -15,6 +17,7 @@ import pytest
 from aioice import Candidate, stun
 from aioice.ice import CandidatePair, StunProtocol
 from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCSessionDescription
+from aiortc.exceptions import InvalidStateError
 from aiortc.rtcdtlstransport import SRTP_PROFILES
 from tests.support.rtc_client import RtcCaller
 
@@ -44,9 +47,11 @@ def test_the_versions_that_were_looked_into() -> None:
 def test_the_names_that_are_replaced_are_there() -> None:
     assert callable(vars(RTCPeerConnection)["_RTCPeerConnection__createDtlsTransport"])
     assert "self.__createDtlsTransport()" in inspect.getsource(RTCPeerConnection)
+    assert callable(vars(RTCPeerConnection)["_RTCPeerConnection__connect"])
+    assert "ensure_future(self.__connect())" in inspect.getsource(RTCPeerConnection)
     assert "self.__certificates" in inspect.getsource(RTCPeerConnection)
     assert "self.transport._send(data)" in inspect.getsource(RTCDtlsTransport._write_ssl)
-    for name in ("_do_handshake", "_set_role"):
+    for name in ("_do_handshake", "_set_role", "_send_data"):
         assert callable(getattr(RTCDtlsTransport, name))
     connection: Any = aioice.ice.Connection
     for name in ("gather_candidates", "connect", "check_incoming", "data_received"):
@@ -296,3 +301,56 @@ async def connecting_takes() -> float:
     finally:
         await caller.close()
         await peer.close()
+
+
+# ---- who leaves before it is made ----------------------------------------------------------------
+
+
+@contextmanager
+def complaints() -> Iterator[list[str]]:
+    """What asyncio says of exceptions that nobody asked for."""
+    said: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: said.append(str(context)))
+    yield said
+    loop.set_exception_handler(None)
+
+
+async def until_quiet() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+    gc.collect()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("error", [InvalidStateError("closed"), ConnectionError("closed")])
+async def test_a_connection_closed_in_mid_handshake_is_no_traceback(
+    error: Exception, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiortc goes on where it was when the other task has closed the connection."""
+
+    async def connect(self: RTCPeerConnection) -> None:
+        if isinstance(self, Peer):
+            raise error
+
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(RTCPeerConnection, "_RTCPeerConnection__connect", connect)
+    with complaints() as said:
+        async with answered():
+            await until_quiet()
+        await until_quiet()
+    assert not said
+    assert "a connection was not made to its end" in caplog.messages
+
+
+async def test_what_cannot_be_sent_any_more_is_no_traceback() -> None:
+    async with answered() as (peer, _):
+        with complaints() as said:
+            ours = peer.sctp.transport  # type: ignore[union-attr]
+            assert ours.state == "new"
+            sending = asyncio.ensure_future(ours._send_data(b"x"))
+            await until_quiet()
+            assert sending.done()
+            del sending
+            await until_quiet()
+        assert not said

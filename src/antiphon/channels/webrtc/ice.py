@@ -12,11 +12,14 @@ module that knows their insides; tests/channels/webrtc/test_ice.py holds what it
 - One certificate for a day of calls, instead of one for each.
 - Consent to send outlasts a way of a second and a half.
 - Bounds on what a caller can make us keep.
+- A connection that is closed while it is being made is nothing that asyncio has to complain of.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
@@ -27,12 +30,15 @@ from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import ICE_COMPLETED, ICE_FAILED, CandidatePair, StunProtocol
 from aioice.turn import UDP_SOCKET_BUFFER_SIZE
 from aiortc import RTCConfiguration, RTCDtlsTransport, RTCPeerConnection
+from aiortc.exceptions import InvalidStateError
 from aiortc.rtcconfiguration import RTCBundlePolicy
 from aiortc.rtcdtlstransport import RTCCertificate, SRTPProtectionProfile
 from OpenSSL import SSL
 
 from antiphon.channels.webrtc.config import Network, RtcConfig
 from antiphon.channels.webrtc.sockets import bind, local_addresses
+
+log = logging.getLogger(__name__)
 
 PACE_S = 0.02
 """Between two checks of ours (RFC 8445 section 14.2, Ta)."""
@@ -83,6 +89,14 @@ class Peer(RTCPeerConnection):
         self._ice.append(connection)
         return transport
 
+    async def _RTCPeerConnection__connect(self) -> None:
+        """The whole of a task of aiortc's, which nobody asks what became of it."""
+        try:
+            await super()._RTCPeerConnection__connect()  # type: ignore[misc]
+        except (ConnectionError, InvalidStateError) as error:
+            # Either side has closed in mid-handshake; whose call it is knows by the state.
+            log.info("a connection was not made to its end", extra={"error": str(error)})
+
     def be_dtls_server(self, offer_sdp: str) -> None:
         """After the offer and before the answer: let the caller begin DTLS, if the offer leaves
         the choice (RFC 8842 section 5.3)."""
@@ -130,6 +144,12 @@ class _Dtls(RTCDtlsTransport):
         finally:
             again.stop()
             self.transport._send = send
+
+    async def _send_data(self, data: bytes) -> None:
+        """SCTP sends in tasks that nobody asks either, and again what was not acknowledged; where
+        the connection is gone it is told so by the state."""
+        with contextlib.suppress(ConnectionError):
+            await super()._send_data(data)
 
 
 class _Again:
