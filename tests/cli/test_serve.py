@@ -71,10 +71,19 @@ def test_calls_are_divided_among_workers_and_say_whose_they_are(tmp_path: Path) 
     path = tmp_path / "agent.yaml"
     path.write_text("name: cafe\nvad: energy\nstt: scripted\nllm: scripted\ntts: scripted\n")
     options = command.ServeOptions(agents=(str(path),), max_calls=10)
-    for slot, share, prefix in ((None, 10, ""), (SLOT, 4, "w1_")):
+    for slot, share, prefix in (
+        (None, 10, ""),
+        (SLOT, 3, "w1_"),
+        (replace(SLOT, number=0), 4, "w0_"),
+    ):
         parts, _ = command._parts(options, slot)
         supervisor = cast("Any", parts.host)
         assert (supervisor._max_calls, supervisor._call_prefix) == (share, prefix)
+
+
+def test_more_workers_than_calls_are_refused() -> None:
+    with pytest.raises(UserFacingError, match="--max-calls to 3 or more, or --workers to 2 or"):
+        command.serve(workers=3, max_calls=2)
 
 
 def test_only_the_first_worker_calls_people_and_has_a_sip_port(

@@ -50,7 +50,9 @@ _Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any.")]
 _Workers = Annotated[
     int, typer.Option(min=1, max=64, help="Processes that share the port: one per core.")
 ]
-_MaxCalls = Annotated[int, typer.Option(min=1, help="Calls at once; more are refused.")]
+_MaxCalls = Annotated[
+    int, typer.Option(min=1, help="Calls at once, of all workers; more are refused.")
+]
 _MaxLag = Annotated[
     float, typer.Option(min=0, help="No call beside others while the event loop is later; 0: any.")
 ]
@@ -122,6 +124,11 @@ def serve(
         return
     from antiphon.server.front import run_front
 
+    if max_calls < workers:
+        raise UserFacingError(
+            f"{max_calls} calls cannot be divided among {workers} workers: set --max-calls to "
+            f"{workers} or more, or --workers to {max_calls} or fewer."
+        )
     run_on_loop(run_front(workers, _command(options), _settings(options), _announce))
 
 
@@ -236,10 +243,9 @@ def _supervisor(
     from antiphon.session.admission import Admission
     from antiphon.session.supervisor import Supervisor
 
-    count = 1 if slot is None else slot.count
     return Supervisor(
         list(agents.values()),
-        max_calls=-(-options.max_calls // count),
+        max_calls=options.max_calls if slot is None else slot.share(options.max_calls),
         traces=data_folder() / "calls",
         metrics=METRICS,
         ledger=data_folder() / LEDGER_NAME,

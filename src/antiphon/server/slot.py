@@ -24,6 +24,12 @@ class Slot:
     port: int
     """The server's."""
 
+    def share(self, calls: int) -> int:
+        """Of so many calls that the server takes, this worker's; all shares together are that many.
+        Worker 0, which takes all SIP calls, is among those that get one more."""
+        whole, rest = divmod(calls, self.count)
+        return whole + (self.number < rest)
+
 
 def say_failure(slot: Slot, message: str) -> None:
     """Tell the front why this worker cannot run; blocks for a moment."""
