@@ -32,3 +32,12 @@ def test_a_ramp_longer_than_the_audio_goes_part_of_the_way() -> None:
 
 def test_loud_audio_clips_instead_of_wrapping() -> None:
     assert levels.ramp(pcm(30000, -30000), 2.0, 2.0, 0) == pcm(32767, -32768)
+
+
+def test_energies_of_many_pieces_are_those_of_each() -> None:
+    rng = np.random.default_rng(3)
+    pieces = [(rng.normal(0, loud, 320)).astype("<i2").tobytes() for loud in (5, 500, 5000)]
+    found = levels.energies([*pieces, bytes(640)])
+    expected = [10 ** (levels.rms_dbfs(one) / 10) for one in pieces]
+    assert found == pytest.approx([*expected, 1e-12])
+    assert levels.energies([]) == []

@@ -20,11 +20,15 @@ MAX_LAG_MS = 500
 """Longest delay of an echo that is looked for, with the channel's own buffers."""
 _LAGS = MAX_LAG_MS // FRAME_MS + 1
 _RING = 256
+_MOST_WAITING = 32
+"""More at a time take longer each: their arrays are too large for the allocator to keep."""
 _WINDOW = 2500 // FRAME_MS
 _SHORTEST = 1000 // FRAME_MS
 _CONCLUSIVE = 1400 // FRAME_MS
 """An echo is found within so much of the agent's voice; what is not found is not there."""
-_EVERY, _EVERY_KNOWN = 200 // FRAME_MS, 600 // FRAME_MS
+_EVERY_DOUBTFUL, _EVERY_KNOWN, _EVERY_NONE = 200 // FRAME_MS, 600 // FRAME_MS, 2000 // FRAME_MS
+"""How often it is looked for: while it may be there, while it is, and while it is not; a line
+without an echo seldom gets one."""
 _IDLE = 1000 // FRAME_MS
 """After so much silence of the agent nothing can come back, and nothing is computed."""
 _SILENT_DB = -90.0
@@ -56,6 +60,7 @@ _OPENING, _OPENED = 3, 10
 """Frames louder than the echo until the quiet ones between them pass too, and how many may."""
 
 _Levels = NDArray[np.float64]
+_S16 = np.dtype("<i2")
 
 
 class EchoGuard:
@@ -68,22 +73,17 @@ class EchoGuard:
         self.echo = 0.0
         """Which share of the newest frame's energy is echo, 0 to 1; a half in the first second and
         a half of the agent's voice, when it cannot be known yet."""
-        self.level_db = _SILENT_DB
-        """The newest frame's level (dBFS); only while the agent sounds or did a second ago."""
         self._estimate: _Estimate | None = None
         self._likely = _Candidate(-1, 0)
         self._unknown = _HALF
         self._played = self._heard = 0  # frames
         self._since = 0  # frame heard first since the agent began to sound
         self._skew = 0.0  # how many more frames were played than heard
-        self._silence = _IDLE  # frames of silence played last
+        self._silence = self._judged_silence = _IDLE  # frames of silence played last
         self._open = 0
-        self._shaped_db = _SILENT_DB
-        self._direct = np.full(_RING, _SILENT_DB)
         self._shaped = np.full(_RING, _SILENT_DB)
-        self._levels = np.full(_RING, _SILENT_DB)
-        self._reference = _BandRing()
-        self._microphone = _BandRing()
+        self._reference = _Ring()
+        self._microphone = _Ring()
 
     @property
     def lag_ms(self) -> int | None:
@@ -97,19 +97,21 @@ class EchoGuard:
 
     def played(self, frame: bytes | None) -> None:
         """20 ms for the caller, s16 mono of any rate; None for silence."""
-        level_db = _SILENT_DB if frame is None else rms_dbfs(frame)
-        if level_db > _SOUNDING_DB:
-            if not self.active:
-                self._begin()
-            self._silence = 0
-        elif self.active:
-            self._silence += 1
-        self._shaped_db = max(level_db, self._shaped_db - _DECAY_DB, _SILENT_DB)
-        self._direct[self._played % _RING] = level_db
-        self._shaped[self._played % _RING] = self._shaped_db
+        if not self.active and frame is not None and rms_dbfs(frame) > _SOUNDING_DB:
+            self._begin()
+        number = self._played
         self._played += 1
-        if self.active:
-            self._reference.add(self._played - 1, frame)
+        if not self.active:
+            return
+        # Whether it sounds is found out with those that follow, when they are looked at.
+        self._silence = self._silence + 1 if frame is None else 0
+        self._reference.add(number, frame)
+        if self._estimate is not None:
+            level_db = _SILENT_DB if frame is None else rms_dbfs(frame)
+            before_db = self._shaped[(number - 1) % _RING] - _DECAY_DB
+            self._shaped[number % _RING] = max(level_db, before_db, _SILENT_DB)
+        if self._reference.is_full:
+            self._judge()
 
     def hear(self, pcm: bytes) -> bool:
         """Take 20 ms from the caller (s16 mono, 16 kHz); whether nothing but echo is in it."""
@@ -119,17 +121,15 @@ class EchoGuard:
         if not self.active:
             self.echo = 0.0
             return False
-        self.level_db = self._levels[(self._heard - 1) % _RING] = rms_dbfs(pcm)
         self._microphone.add(self._heard - 1, pcm)
-        # A line without an echo seldom gets one; where there may be one, it is looked at closely.
-        doubtful = self._estimate is None and (self._unknown or self._likely.count)
-        every = _EVERY if doubtful else _EVERY_KNOWN
-        if (self._heard - self._since) % every == 0:
+        if self._microphone.is_full:
+            self._microphone.compute()
+        if (self._heard - self._since) % self._every == 0:
             self._look()
         if self._estimate is None:
             self.echo = self._unknown
             return False
-        excess_db = self.level_db - self._foretold_db(self._estimate)
+        excess_db = rms_dbfs(pcm) - self._foretold_db(self._estimate)
         self.echo = min(1.0, 10 ** ((_SHARE_DB - excess_db) / 10))
         if excess_db > _MARGIN_DB:
             self._open = min(self._open + 1, _OPENED)
@@ -137,13 +137,38 @@ class EchoGuard:
         self._open = max(self._open - 1, 0)
         return self._open < _OPENING
 
+    @property
+    def _every(self) -> int:
+        if self._estimate is not None:
+            return _EVERY_KNOWN
+        return _EVERY_DOUBTFUL if self._unknown or self._likely.count else _EVERY_NONE
+
     def _begin(self) -> None:
         """The agent sounds again."""
         self._since = self._heard
         self._skew = float(self._played - self._heard)
         self._open = 0
+        self._silence = self._judged_silence = 0
+        self._shaped[:] = _SILENT_DB
         self._reference.clear()
         self._microphone.clear()
+
+    def _judge(self) -> None:
+        """How loud the frames are that were played since the last time."""
+        levels = self._reference.compute()
+        if not len(levels):
+            return
+        count = len(levels)
+        sounding = np.flatnonzero(levels > _SOUNDING_DB)
+        self._judged_silence = (
+            count - 1 - int(sounding[-1]) if len(sounding) else self._judged_silence + count
+        )
+        self._silence = max(self._silence, self._judged_silence)
+        # What sounded dies away by so much with every frame.
+        first, fall = self._played - count, _DECAY_DB * np.arange(1, count + 1)
+        before_db = self._shaped[(first - 1) % _RING]
+        shaped = np.maximum.accumulate(np.maximum(levels + fall, before_db)) - fall
+        self._shaped[np.arange(first, first + count) % _RING] = np.maximum(shaped, _SILENT_DB)
 
     def _foretold_db(self, estimate: _Estimate) -> float:
         at = min(self._heard - 1 + round(self._skew) - estimate.lag, self._played - 1)
@@ -155,18 +180,18 @@ class EchoGuard:
 
     def _look(self) -> None:
         """Compare the last seconds at every delay."""
+        self._judge()
+        self._microphone.compute()
         count = min(self._heard - self._since, _WINDOW)
         if count < _SHORTEST:
             return
         if count >= _CONCLUSIVE:
             self._unknown = 0.0
-        self._reference.compute()
-        self._microphone.compute()
         heard = np.arange(self._heard - count, self._heard)
         first = self._heard - count + round(self._skew) - _LAGS + 1
         played = np.minimum(np.arange(first, first + count + _LAGS - 1), self._played - 1)
         likeness = _likeness(
-            self._microphone.levels[heard % _RING], self._reference.levels[played % _RING]
+            self._microphone.bands[heard % _RING], self._reference.bands[played % _RING]
         )
         lag = int(likeness.argmax())
         short = (_WINDOW - count) / (_WINDOW - _SHORTEST)
@@ -192,8 +217,9 @@ class EchoGuard:
         """How much of the voice comes back in the frames in which it was loud, and how little in
         the least of them."""
         at = np.minimum(heard + round(self._skew) - lag, self._played - 1)
-        around = self._direct[(at[:, None] + (-1, 0, 1)) % _RING].min(axis=1)
-        gains = self._levels[heard % _RING] - self._direct[at % _RING]
+        direct = self._reference.levels
+        around = direct[(at[:, None] + (-1, 0, 1)) % _RING].min(axis=1)
+        gains = self._microphone.levels[heard % _RING] - direct[at % _RING]
         gains = np.sort(gains[around >= around.max() - _ACTIVE_DB])
         return float(gains[len(gains) // 2]), float(gains[len(gains) // 20])
 
@@ -212,29 +238,46 @@ class _Candidate:
         self.lag, self.count = lag, count
 
 
-class _BandRing:
-    """Levels in bands of the last frames; computed together when they are needed."""
+class _Ring:
+    """Levels of the last frames, in all and in bands; computed together when they are needed."""
 
     def __init__(self) -> None:
-        self.levels = np.full((_RING, _BANDS), _SILENT_DB)
-        self._waiting: list[tuple[int, bytes | None]] = []
+        self.levels = np.full(_RING, _SILENT_DB)
+        self.bands = np.full((_RING, _BANDS), _SILENT_DB)
+        self._first = 0
+        self._waiting: list[bytes | None] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more can wait."""
+        return len(self._waiting) >= _MOST_WAITING
 
     def add(self, number: int, frame: bytes | None) -> None:
-        self._waiting.append((number, frame))
+        """The frame that follows the one before; the first one may have any number."""
+        if not self._waiting:
+            self._first = number
+        self._waiting.append(frame)
 
     def clear(self) -> None:
         self.levels[:] = _SILENT_DB
+        self.bands[:] = _SILENT_DB
         self._waiting.clear()
 
-    def compute(self) -> None:
-        numbers = [number % _RING for number, frame in self._waiting if frame is None]
-        self.levels[numbers] = _SILENT_DB
-        sounding = [(number, frame) for number, frame in self._waiting if frame is not None]
-        if sounding:
-            samples = np.frombuffer(b"".join(f for _, f in sounding), dtype="<i2")
-            frames = samples.reshape(len(sounding), -1) * np.float32(1 / 32768)
-            self.levels[[number % _RING for number, _ in sounding]] = _band_levels(frames)
+    def compute(self) -> _Levels:
+        """Look at what waits. Returns its levels."""
+        count = len(self._waiting)
+        levels, bands = np.full(count, _SILENT_DB), np.full((count, _BANDS), _SILENT_DB)
+        which = [number for number, frame in enumerate(self._waiting) if frame is not None]
+        if which:
+            joined = b"".join(frame for frame in self._waiting if frame is not None)
+            frames = np.frombuffer(joined, _S16).reshape(len(which), -1) * np.float32(1 / 32768)
+            energy = np.einsum("ij,ij->i", frames, frames) / frames.shape[1]
+            levels[which] = np.maximum(_SILENT_DB, 10 * np.log10(energy + 1e-12))
+            bands[which] = _band_levels(frames)
+        numbers = np.arange(self._first, self._first + count) % _RING
+        self.levels[numbers], self.bands[numbers] = levels, bands
         self._waiting.clear()
+        return levels
 
 
 def _band_levels(frames: NDArray[np.float32]) -> _Levels:

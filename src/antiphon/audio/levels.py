@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+_S16 = np.dtype("<i2")
 FULL_SCALE = 32768.0
 SILENCE_DBFS = -120.0
 """What digital silence is reported as, so that nobody has to compare with minus infinity."""
@@ -13,7 +15,7 @@ SILENCE_DBFS = -120.0
 
 def rms_dbfs(pcm: bytes) -> float:
     """Root mean square level in dB relative to full scale; `SILENCE_DBFS` when there is nothing."""
-    samples = np.frombuffer(pcm, dtype="<i2")
+    samples = np.frombuffer(pcm, _S16)
     if not len(samples):
         return SILENCE_DBFS
     # The squares do not fit into 16 bits; float32 dot products are exact enough for a level.
@@ -22,6 +24,19 @@ def rms_dbfs(pcm: bytes) -> float:
     if mean_square <= 0.0:
         return SILENCE_DBFS
     return max(SILENCE_DBFS, 10.0 * math.log10(mean_square / FULL_SCALE**2))
+
+
+def energies(pieces: Sequence[bytes]) -> list[float]:
+    """Mean square of each piece, relative to full scale, and not below `SILENCE_DBFS`. The pieces
+    have the same length; together they take little longer than one."""
+    if not pieces:
+        return []
+    samples = np.frombuffer(b"".join(pieces), _S16).reshape(len(pieces), -1)
+    scaled = samples.astype(np.float32)
+    sums = np.einsum("ij,ij->i", scaled, scaled)
+    least = 10 ** (SILENCE_DBFS / 10)
+    found = np.maximum(least, sums / (samples.shape[1] * FULL_SCALE**2))
+    return [float(one) for one in found]
 
 
 def peak(pcm: bytes) -> int:

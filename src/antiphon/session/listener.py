@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from antiphon.audio.canceller import EchoCanceller
 from antiphon.audio.echo import EchoGuard
-from antiphon.audio.levels import rms_dbfs
+from antiphon.audio.levels import energies
 from antiphon.engine import events as e
 from antiphon.errors import ProviderError
 from antiphon.providers.base import EndOfTurn, PartialText, SttEvent, SttStream, VadStream
@@ -27,6 +27,15 @@ ANEW_MS = 600
 """A caller who is silent for so long begins anew; what is told of how they sound, too."""
 _LATELY = 300 // FRAME_MS
 _SILENCE = bytes(FRAME_BYTES)
+
+
+class _Frame:
+    """20 ms of the caller's, whose energy is computed when it is asked for; -1: not yet."""
+
+    __slots__ = ("echo", "energy", "pcm")
+
+    def __init__(self, pcm: bytes, echo: float) -> None:
+        self.pcm, self.echo, self.energy = pcm, echo, -1.0
 
 
 class Listener:
@@ -44,7 +53,7 @@ class Listener:
         self._canceller = canceller
         self._vad, self._stt, self._now_ms, self._post = vad, stt, now_ms, post
         self._guard = EchoGuard()
-        self._lately: deque[tuple[float, float]] = deque(maxlen=_LATELY)  # energy, that of the echo
+        self._lately: deque[_Frame] = deque(maxlen=_LATELY)
         self._loudest = (0.0, 0.0)  # of the speech under way: mean energy, that of the echo
         self._ended_ms = 0  # in the audio fed
         self._speaking_ms: int | None = None  # how long the caller has been speaking
@@ -70,7 +79,8 @@ class Listener:
                 self.failed(str(error))
         only_echo = self._guard.hear(pcm)
         if self._guard.active or self._speaking_ms is not None:
-            self._measure(pcm)
+            self._lately.append(_Frame(pcm, self._guard.echo))
+            self._measure()
         elif self._lately:
             self._lately.clear()
         for edge in self._vad.feed(_SILENCE if only_echo else pcm):
@@ -86,13 +96,11 @@ class Listener:
             self._canceller.played(frame)
         self._guard.played(frame)
 
-    def _measure(self, pcm: bytes) -> None:
-        active = self._guard.active
-        energy = 10 ** ((self._guard.level_db if active else rms_dbfs(pcm)) / 10)
-        self._lately.append((energy, energy * self._guard.echo))
+    def _measure(self) -> None:
         if self._speaking_ms is not None:
             self._speaking_ms += FRAME_MS
-            if self._speaking_ms % (MEASURED_MS if active else 4 * MEASURED_MS) == 0:
+            every_ms = MEASURED_MS if self._guard.active else 4 * MEASURED_MS
+            if self._speaking_ms % every_ms == 0:
                 self._tell()
 
     def _turned(self, speaking: bool, frames_ago: int) -> None:
@@ -109,10 +117,14 @@ class Listener:
 
     def _tell(self) -> None:
         """By the loudest moment: the last ones, when the caller falls silent, say nothing."""
+        unknown = [frame for frame in self._lately if frame.energy < 0]
+        for frame, found in zip(unknown, energies([one.pcm for one in unknown]), strict=True):
+            frame.energy = found
         count = len(self._lately)
-        energy = sum(one for one, _ in self._lately) / count
+        energy = sum(frame.energy for frame in self._lately) / count
         if energy > self._loudest[0]:
-            self._loudest = energy, sum(one for _, one in self._lately) / count
+            echo = sum(frame.energy * frame.echo for frame in self._lately) / count
+            self._loudest = energy, echo
         energy, echo = self._loudest
         level_db, share = 10 * math.log10(energy), echo / energy
         self._post(e.SpeechMeasured(self._now_ms(), round(level_db, 1), round(share, 2)))
