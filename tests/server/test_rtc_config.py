@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from antiphon.agent.explain import AgentFileError
 from antiphon.channels.voice.base import Patience
-from antiphon.channels.webrtc.config import IceServer, RtcConfig, TurnConfig
+from antiphon.channels.webrtc.config import AudioConfig, IceServer, RtcConfig, TurnConfig
 from antiphon.errors import ConfigError
 from antiphon.server.rtc_config import load_rtc
 
@@ -31,6 +31,7 @@ addresses: [10.0.0.5, 192.168.0.0/16]
 udp_ports: [40000, 40999]
 resume_s: 30
 leave_s: 15
+audio: {bitrate: 32000, redundancy: always}
 """
 
 
@@ -61,6 +62,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert [str(network) for network in config.networks] == ["10.0.0.5/32", "192.168.0.0/16"]
     assert config.udp_ports == (40000, 40999)
     assert config.patience == Patience(30, 15)
+    assert (config.audio.bitrate, config.audio.redundancy) == (32_000, "always")
     assert "north" not in repr(config)
 
 
@@ -76,6 +78,7 @@ def test_a_file_may_hold_one_thing(tmp_path: Path) -> None:
     config = load_rtc(written(tmp_path, "udp_ports: [40000, 40099]"))
     assert config.turn is None
     assert config.patience == Patience(60, 60)
+    assert (config.audio.bitrate, config.audio.redundancy) == (64_000, "auto")
 
 
 def test_a_page_that_goes_is_waited_for_as_long_as_a_lost_one_unless_it_is_said(
@@ -106,6 +109,16 @@ def test_a_page_that_goes_is_waited_for_as_long_as_a_lost_one_unless_it_is_said(
         ("resume_s: 1000", 1, "resume_s", "too large"),
         ("resume_s: 20\nleave_s: 30", 2, "leave_s", "at most `resume_s`, which is 20"),
         ("leave_s: 61", 1, "leave_s", "at most `resume_s`, which is 60"),
+        ("audio:\n  bitrate: 5000", 2, "audio.bitrate", "too small"),
+        ("audio:\n  bitrate: 128001", 2, "audio.bitrate", "too large"),
+        ("audio:\n  bit_rate: 1", 2, "audio.bit_rate", "did you mean `bitrate`"),
+        ("audio: {redundancy: often}", 1, "audio.redundancy", "'auto', 'always' or 'never'"),
+        (
+            "audio:\n  bitrate: 16000\n  redundancy: always",
+            3,
+            "audio.redundancy",
+            "`always` needs a `bitrate` of 20000 or more",
+        ),
         ("leave_s: -1", 1, "leave_s", "too small"),
         ("relay_only: true", 1, "", "needs a TURN server"),
         (
@@ -130,7 +143,9 @@ def test_no_mapping_at_all(tmp_path: Path, text: str, said: str) -> None:
         load_rtc(written(tmp_path, text))
 
 
-@pytest.mark.parametrize("model", [RtcConfig, TurnConfig, IceServer], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "model", [RtcConfig, TurnConfig, IceServer, AudioConfig], ids=lambda m: m.__name__
+)
 def test_every_key_is_documented(model: type[BaseModel]) -> None:
     assert not [name for name in model.model_fields if f"`{name}`" not in DOCS]
 

@@ -15,6 +15,7 @@ from antiphon.channels.voice import call as voice_call
 from antiphon.channels.voice.base import OUTPUT_RATE_HZ, Patience
 from antiphon.channels.voice.calls import Ticket, VoiceCalls
 from antiphon.channels.webrtc.channel import Answer, WebRtcChannel
+from antiphon.channels.webrtc.config import AudioConfig, RtcConfig
 from antiphon.errors import CapacityError, ForbiddenError, GoneError, UserFacingError
 
 
@@ -228,6 +229,15 @@ async def test_no_more_calls_than_lines(host: FakeHost, channel: WebRtcChannel) 
     with pytest.raises(CapacityError, match="busy"):
         await channel.answer(await caller.offer(), None)
     assert not host.sessions
+    await caller.close()
+
+
+async def test_the_agents_voice_is_coded_as_was_set(host: FakeHost, calls: VoiceCalls) -> None:
+    config = RtcConfig(audio=AudioConfig(bitrate=24_000, redundancy="always"))
+    caller, session = await connect(WebRtcChannel(calls, config), host)
+    mouth = session.call._connection._mouth  # type: ignore[attr-defined]
+    assert mouth.robust
+    assert mouth._mode.bitrate == 24_000
     await caller.close()
 
 

@@ -7,10 +7,12 @@ import itertools
 import av
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from antiphon.channels.rtp.opus import OpusEncoder, copied_ms
 from antiphon.channels.rtp.packet import RtpPacket, parse_rtp
 from antiphon.channels.webrtc import mouth as mouth_module
+from antiphon.channels.webrtc.config import AudioConfig
 from antiphon.channels.webrtc.mouth import CLEAN_REPORTS, TICKS, Mouth
 
 RATE_HZ = 24_000
@@ -150,6 +152,41 @@ def test_where_packets_are_lost_each_is_in_the_next_too() -> None:
     assert all(is_celt(one) for one in back[5:])
 
 
+@pytest.mark.parametrize(
+    ("bitrate", "celt"), [(6_000, False), (16_000, False), (32_000, True), (128_000, True)]
+)
+def test_the_voice_has_the_bits_that_were_set(bitrate: int, celt: bool) -> None:
+    mouth = Mouth(TYPE, SSRC, AudioConfig(bitrate=bitrate))
+    sent = [mouth.frame(pcm) for pcm in voice(150)][50:]
+    assert {is_celt(one) for one in sent} == {celt}
+    rate = sum(len(packet.payload) for packet in packets(sent)) * 8 / len(sent) / 0.02
+    assert 0.75 * bitrate < rate < 1.05 * bitrate
+    assert not mouth.robust
+    mouth.lost(0.1)
+    assert mouth._mode.bitrate == min(bitrate, mouth_module.ROBUST_BITRATE)
+
+
+@pytest.mark.parametrize("bitrate", [20_000, 24_000, 64_000])
+def test_redundancy_may_be_always_there(bitrate: int) -> None:
+    mouth = Mouth(TYPE, SSRC, AudioConfig(bitrate=bitrate, redundancy="always"))
+    assert mouth.robust
+    sent = packets([mouth.frame(pcm) for pcm in voice(150)][50:])
+    assert sum(copied_ms(packet.payload) == 20 for packet in sent) > len(sent) / 2
+    mouth.lost(0.2)
+    assert mouth._mode.loss_percent == 20
+    for _ in range(CLEAN_REPORTS):
+        mouth.lost(0.0)
+    assert mouth.robust
+
+
+def test_redundancy_may_be_left_out() -> None:
+    mouth = Mouth(TYPE, SSRC, AudioConfig(redundancy="never"))
+    for _ in range(5):
+        mouth.lost(0.5)
+    assert not mouth.robust
+    assert all(is_celt(mouth.frame(pcm)) for pcm in voice(20))
+
+
 def test_a_change_of_the_mode_does_not_click() -> None:
     mouth = Mouth(TYPE, SSRC)
     sound, sent = voice(400), []
@@ -186,7 +223,7 @@ def test_silence_in_between_does_not_click_either_with_redundancy() -> None:
 
 def test_losses_make_the_redundancy_that_they_need() -> None:
     mouth = Mouth(TYPE, SSRC)
-    for fraction, percent in ((0.031, 5), (0.1, 10), (0.9, 25)):
+    for fraction, percent in ((0.031, 6), (0.1, 10), (0.9, 25)):
         mouth.lost(fraction)
         assert mouth._mode.loss_percent == percent
         assert mouth._mode.bitrate == mouth_module.ROBUST_BITRATE

@@ -28,6 +28,8 @@ _FIRST_HYBRID, _FIRST_CELT = 12, 16
 _AUDIO = 2049
 _SET_BITRATE, _SET_COMPLEXITY, _SET_FEC, _SET_LOSS, _SET_SIGNAL = 4002, 4010, 4012, 4014, 4024
 _VOICE, _MUSIC = 3001, 3002
+LEAST_CELT = 32_000
+"""Bits per second; with fewer CELT smears speech, and SILK does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class OpusEncoder:
         self._set(_SET_COMPLEXITY, mode.complexity)
         self._set(_SET_FEC, int(lossy))
         self._set(_SET_LOSS, mode.loss_percent)
-        self._set(_SET_SIGNAL, _VOICE if lossy else _MUSIC)
+        speech = lossy or mode.bitrate < LEAST_CELT
+        self._set(_SET_SIGNAL, _VOICE if speech else _MUSIC)
 
     def encode(self, pcm: bytes) -> bytes:
         """The packet of 20 ms; PCM of another length is cut, or filled with silence."""

@@ -103,7 +103,7 @@ class WebRtcChannel:
         return ice_servers(self._config, secrets.token_hex(4), time.time())
 
     async def _negotiate(self, call: VoiceCall, offer_sdp: str, ticket: Ticket) -> str:
-        connection = WebRtcConnection(call, self._calls.let_go, self._rules)
+        connection = WebRtcConnection(call, self._calls.let_go, self._rules, self._config.audio)
         try:
             await connection.accept(offer_sdp)
             sdp = await connection.answer()

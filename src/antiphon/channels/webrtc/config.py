@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +28,8 @@ _TURN = re.compile(rf"turns?:{_HOST}(?::\d{{1,5}})?(?:\?transport=(?:udp|tcp))?"
 MOST_SERVERS = 10
 """A browser asks every one of them before each call; more than four make calls begin slowly."""
 LEAST_PORTS = 10
+LEAST_REDUNDANT = 20_000
+"""Bits per second; with fewer libopus leaves no room for a copy."""
 
 
 def _stun_or_turn(url: str) -> str:
@@ -132,6 +134,30 @@ class TurnConfig(Group):
     )  # fmt: skip
 
 
+class AudioConfig(Group):
+    """How the agent's voice is coded."""
+
+    bitrate: int = Field(
+        default=64_000, ge=6_000, le=128_000, description="Bits per second, while it speaks."
+    )
+    redundancy: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Whether packets have a copy of what was in the one before: where the caller "
+        "tells of losses, always, or never.",
+    )
+
+    @field_validator("redundancy")
+    @classmethod
+    def _has_room(cls, redundancy: str, info: ValidationInfo) -> str:
+        bitrate: int | None = info.data.get("bitrate")
+        if redundancy == "always" and bitrate is not None and bitrate < LEAST_REDUNDANT:
+            raise ValueError(f"`always` needs a `bitrate` of {LEAST_REDUNDANT} or more")
+        return redundancy
+
+
+PLAIN = AudioConfig()
+
+
 class RtcConfig(Group):
     """The whole file."""
 
@@ -165,6 +191,8 @@ class RtcConfig(Group):
         description="The same after the page said that it goes away: it is loaded again, or it is "
         "closed. Empty: as `resume_s`.",
     )  # fmt: skip
+
+    audio: AudioConfig = PLAIN
 
     @field_validator("udp_ports")
     @classmethod

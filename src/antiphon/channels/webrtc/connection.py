@@ -15,6 +15,7 @@ from antiphon.channels.pacer import MOST_AT_ONCE, STEP_S
 from antiphon.channels.rtp.receive import LineStats
 from antiphon.channels.rtp.reports import Reports
 from antiphon.channels.voice.call import VoiceCall
+from antiphon.channels.webrtc.config import PLAIN, AudioConfig
 from antiphon.channels.webrtc.ear import Ear
 from antiphon.channels.webrtc.ice import ANY, IceRules, Peer
 from antiphon.channels.webrtc.mouth import Mouth
@@ -48,12 +49,17 @@ class WebRtcConnection:
         let_go: closes a connection that is not needed any more: the one that this one replaces,
             or itself when it does not come about or breaks.
         rules: which sockets it may open.
+        audio: how the agent's voice is coded.
     """
 
     def __init__(
-        self, call: VoiceCall, let_go: Callable[..., None], rules: IceRules = ANY
-    ) -> None:  # fmt: skip
-        self._call, self._let_go = call, let_go
+        self,
+        call: VoiceCall,
+        let_go: Callable[..., None],
+        rules: IceRules = ANY,
+        audio: AudioConfig = PLAIN,
+    ) -> None:
+        self._call, self._let_go, self._audio = call, let_go, audio
         self._loop = asyncio.get_running_loop()
         self._pc = Peer(rules)
         self._trickle: Trickle | None = None
@@ -97,7 +103,7 @@ class WebRtcConnection:
         self._pc.be_dtls_server(offer_sdp)
         self._port.plain()
         self._ear = Ear(self._port.payload_type)
-        self._mouth = Mouth(self._port.payload_type, self._port.ssrc)
+        self._mouth = Mouth(self._port.payload_type, self._port.ssrc, self._audio)
         self._reports = Reports(self._ear.stats)
 
     async def answer(self) -> str:

@@ -11,6 +11,7 @@ from antiphon.channels.rtp.opus import CLEAR, OpusEncoder, OpusMode
 from antiphon.channels.rtp.packet import Report
 from antiphon.channels.rtp.send import Stream
 from antiphon.channels.voice.base import OUTPUT_RATE_HZ
+from antiphon.channels.webrtc.config import PLAIN, AudioConfig
 from antiphon.types import FRAME_MS
 
 TICKS = 48_000 * FRAME_MS // 1000
@@ -20,7 +21,9 @@ LOSSY, CLEAN = 0.03, 0.01
 CLEAN_REPORTS = 3
 """In a row, before the redundancy ends."""
 ROBUST_BITRATE = 40_000
-LEAST_LOSS_PERCENT, MOST_LOSS_PERCENT = 5, 25
+"""At most, with redundancy: with more to spend libopus takes CELT, which knows none."""
+LEAST_LOSS_PERCENT, MOST_LOSS_PERCENT = 6, 25
+"""With 5 or less libopus gives up no bandwidth for the redundancy, and with few bits has none."""
 _STILL_BYTES = 3
 """A packet of CELT that says nothing but that there is nothing."""
 _SAME = 2
@@ -32,17 +35,23 @@ class Mouth:
     Args:
         payload_type: of Opus, as agreed.
         ssrc: of the stream, as the description says.
+        audio: bits to spend, and when on redundancy.
 
     Raises:
         UserFacingError: there is no libopus.
     """
 
-    def __init__(self, payload_type: int, ssrc: int) -> None:
+    def __init__(self, payload_type: int, ssrc: int, audio: AudioConfig = PLAIN) -> None:
         self._type = payload_type
         self._stream = Stream(ssrc)
         self._encoder = OpusEncoder(OUTPUT_RATE_HZ, CLEAR)
         self._nothing = bytes(OUTPUT_RATE_HZ * FRAME_MS // 500)
-        self._mode = CLEAR
+        self._audio = audio
+        self._calm = OpusMode(audio.bitrate, complexity=CLEAR.complexity)
+        """How it codes as long as nothing is lost."""
+        if audio.redundancy == "always":
+            self._calm = self._robust(LEAST_LOSS_PERCENT)
+        self._mode = self._calm
         self._speaking = False
         self._clean = 0
         self._silent, self._same = b"", 0
@@ -55,7 +64,7 @@ class Mouth:
     @property
     def robust(self) -> bool:
         """Whether redundancy is sent, because packets are lost."""
-        return self._mode is not CLEAR
+        return self._mode.loss_percent > 0
 
     def frame(self, pcm: bytes | None) -> bytes:
         """The packet of the next 20 ms, mono s16; None is silence."""
@@ -78,21 +87,26 @@ class Mouth:
 
     def lost(self, fraction: float) -> None:
         """What the peer reports: the share of the packets since the last time that did not come."""
+        if self._audio.redundancy == "never":
+            return
         if fraction > LOSSY:
             self._clean = 0
             percent = round(fraction * 100)
             percent = min(MOST_LOSS_PERCENT, max(LEAST_LOSS_PERCENT, percent))
-            self._change(OpusMode(ROBUST_BITRATE, percent))
+            self._change(self._robust(percent))
         elif fraction > CLEAN:
             self._clean = 0
         else:
             self._clean += 1
             if self._clean >= CLEAN_REPORTS:
-                self._change(CLEAR)
+                self._change(self._calm)
 
     def report(self, unix_s: float) -> Report:
         """What was sent up to now."""
         return self._stream.report(unix_s)
+
+    def _robust(self, percent: int) -> OpusMode:
+        return OpusMode(min(ROBUST_BITRATE, self._audio.bitrate), percent)
 
     def _change(self, mode: OpusMode) -> None:
         if mode != self._mode:
