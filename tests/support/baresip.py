@@ -65,7 +65,7 @@ class Telephone:
             await asyncio.sleep(0.3)
             self._process.terminate()
             try:
-                async with asyncio.timeout(3):
+                async with asyncio.timeout(20):
                     await self._process.wait()
             except TimeoutError:
                 self._process.kill()

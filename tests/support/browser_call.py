@@ -28,7 +28,12 @@ async (wanted) => {
     window.calls.push(player);
   };
   const errors = [];
-  pc.onicecandidateerror = (e) => errors.push(e.errorCode);
+  const refused = new Promise((resolve) => {
+    pc.onicecandidateerror = (e) => {
+      errors.push(e.errorCode);
+      if (e.errorCode === wanted.error) resolve();
+    };
+  });
   const waiting = [];
   let ticket = null;
   const patches = [];
@@ -47,7 +52,7 @@ async (wanted) => {
     pc.onconnectionstatechange = () => {
       if (["connected", "failed"].includes(pc.connectionState)) resolve();
     };
-    setTimeout(resolve, wanted.timeout_ms ?? 10000);
+    setTimeout(resolve, wanted.timeout_ms ?? 30000);
   });
   const began = performance.now();
   await pc.setLocalDescription(await pc.createOffer());
@@ -62,7 +67,8 @@ async (wanted) => {
   ticket = { session_id: answer.session_id, token: answer.token };
   await pc.setRemoteDescription({ type: "answer", sdp: answer.sdp });
   flush();
-  await over;
+  // An error that is waited for decides: nothing connects after it.
+  await (wanted.error ? Promise.race([refused, over]) : over);
   const connected = performance.now();
   const told = {
     state: pc.connectionState, ice: pc.iceConnectionState, errors, patches,
@@ -79,14 +85,18 @@ async (wanted) => {
     told.remote_port = stats.get(pair.remoteCandidateId).port;
     told.dtls = transport.dtlsRole;
   }
-  if (wanted.listen_ms) {
-    await new Promise((resolve) => setTimeout(resolve, wanted.listen_ms));
+  // Both ways, until so much has come, or much longer than it takes.
+  const until = performance.now() + 20000;
+  while (wanted.packets && performance.now() < until) {
     (await pc.getStats()).forEach((one) => {
       if (one.type === "inbound-rtp") {
         told.packets = one.packetsReceived;
         told.energy = one.totalAudioEnergy;
       }
+      if (one.type === "outbound-rtp") told.sent = one.packetsSent;
     });
+    if (Math.min(told.packets ?? 0, told.sent ?? 0) >= wanted.packets) break;
+    await new Promise((resolve) => setTimeout(resolve, 50));
   }
   if (wanted.hang_up !== false) {
     await fetch("/api/voice/hangup", {
@@ -117,6 +127,7 @@ class BrowserCall:
     remote_port: int = 0
     dtls: str = ""
     packets: int = 0
+    sent: int = 0
     energy: float = 0.0
     answer: str = ""
     ice: str = ""

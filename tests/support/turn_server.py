@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.ports import free_ports
+
 from antiphon.channels.webrtc.turn import time_limited
 from antiphon.providers.secret import Secret
 
@@ -55,8 +57,9 @@ def own_address() -> str:
 async def coturn(folder: Path, secret: str = "north wind") -> AsyncIterator[TurnServer]:
     """A server that takes time-limited credentials, in a folder of its own."""
     assert shutil.which(TURNSERVER), "install Debian's package coturn (make setup-test does)"
-    host, port, relays = own_address(), _free_port(), _free_port()
-    relays = min(relays, 65_000)
+    host = own_address()
+    relays = free_ports(host, count=RELAY_PORTS + 2)
+    port = relays + RELAY_PORTS + 1
     log = folder / "turn.log"
     config = folder / "turnserver.conf"
     config.write_text(
@@ -109,9 +112,3 @@ async def _listening(host: str, port: int) -> None:
                 continue
             writer.close()
             return
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("", 0))
-        return int(sock.getsockname()[1])
