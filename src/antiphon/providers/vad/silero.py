@@ -24,6 +24,7 @@ _MODEL = "silero_vad_op18_ifless.onnx"
 _WINDOW = 512
 _CONTEXT = 64
 _WINDOW_MS = _WINDOW * 1000 // INPUT_RATE_HZ
+_S16 = np.dtype("<i2")
 _SCALE = np.float32(1.0 / 32768.0)
 _RATE = np.array(INPUT_RATE_HZ, dtype=np.int64)
 # A window that is not louder than this (-72 dBFS) is what a muted microphone sends. No voice
@@ -95,8 +96,10 @@ class SileroStream:
         self._found: list[VadEdge] = []
         self._pending = bytearray()
         self._asked = False
-        self.input = np.zeros(_CONTEXT + _WINDOW, dtype=np.float32)
-        self.state = np.zeros((2, 128), dtype=np.float32)
+        self.input = np.zeros((1, _CONTEXT + _WINDOW), dtype=np.float32)
+        self._context, self._end = self.input[0, :_CONTEXT], self.input[0, -_CONTEXT:]
+        self._newest = self.input[0, _CONTEXT:]
+        self.state = np.zeros((2, 1, 128), dtype=np.float32)
 
     def feed(self, pcm: bytes) -> Sequence[VadEdge]:
         """Take 20 ms of 16 kHz mono s16 PCM; return the edges found, oldest first.
@@ -110,7 +113,7 @@ class SileroStream:
             self._network.answer()
         self._pending += pcm
         if len(self._pending) >= 2 * _WINDOW:
-            window = np.frombuffer(bytes(self._pending[: 2 * _WINDOW]), dtype="<i2")
+            window = np.frombuffer(self._pending[: 2 * _WINDOW], _S16)
             del self._pending[: 2 * _WINDOW]
             self._take(window)
         if not self._found:
@@ -119,8 +122,8 @@ class SileroStream:
         return found
 
     def _take(self, window: np.ndarray[tuple[int], np.dtype[np.int16]]) -> None:
-        samples, newest = self.input, self.input[_CONTEXT:]
-        samples[:_CONTEXT] = samples[-_CONTEXT:]
+        newest = self._newest
+        self._context[:] = self._end
         np.multiply(window, _SCALE, out=newest, casting="unsafe")
         if np.dot(newest, newest) <= _MUTED_ENERGY:
             self.told(0.0)
@@ -144,7 +147,6 @@ class _Network:
         self._lately: deque[int] = deque(maxlen=2 * _TOGETHER)
         """Who asked last."""
         self._waiting: list[SileroStream] = []
-        self._inputs = np.zeros((_TOGETHER, _CONTEXT + _WINDOW), dtype=np.float32)
 
     def ask(self, stream: SileroStream) -> None:
         """About the stream's newest window; it is `told` now, or by `answer`."""
@@ -156,15 +158,17 @@ class _Network:
     def answer(self) -> None:
         """Tell everybody who waits."""
         waiting, self._waiting = self._waiting, []
-        inputs = self._inputs[: len(waiting)]
-        for row, stream in zip(inputs, waiting, strict=True):
-            row[:] = stream.input
-        states = np.stack([stream.state for stream in waiting], axis=1)
+        if len(waiting) == 1:
+            inputs, states = waiting[0].input, waiting[0].state
+        else:
+            inputs = np.concatenate([stream.input for stream in waiting])
+            states = np.concatenate([stream.state for stream in waiting], axis=1)
         feed = {"input": inputs, "state": states, "sr": _RATE}
-        probabilities, states = self._session.run(None, feed)
+        found, states = self._session.run(None, feed)
+        probabilities = found[:, 0].tolist()
         for number, stream in enumerate(waiting):
-            stream.state = states[:, number]
-            stream.told(float(probabilities[number, 0]))
+            stream.state = states[:, number : number + 1]
+            stream.told(probabilities[number])
 
 
 class _Edges:
