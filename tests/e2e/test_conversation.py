@@ -185,8 +185,7 @@ async def test_an_order_by_voice(data: Path) -> None:
 
     # Chromium's false microphone clicks when it is opened.
     end_ms = spans_ms(tape.caller, least_ms=500)[0][1]
-    answer_ms = next(start for start, _ in spans_ms(tape.agent) if start > end_ms)
-    print(f"in the browser, end of speech to first sound: {answer_ms - end_ms} ms")
+    assert [start for start, _ in spans_ms(tape.agent) if start > end_ms], "it is heard after that"
     # What the page says about its own promptness adds up.
     assert total is not None
     told_ms = sum(int(part.split()[0]) for part in parts)
