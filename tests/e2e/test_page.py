@@ -30,10 +30,11 @@ def silence(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def burst(tmp_path: Path) -> Path:
-    """Two seconds of nothing, one of noise, nothing again."""
-    rng = np.random.default_rng(1)
-    samples = np.zeros(16_000 * 20, np.int16)
-    samples[32_000:48_000] = rng.normal(0, 4000, 16_000)
+    """A second of noise, again and again: a call may take long to come about."""
+    samples = np.zeros(16_000 * 60, np.int16)
+    noise = np.random.default_rng(1).normal(0, 4000, 16_000)
+    for at_s in range(3, 60, 10):
+        samples[16_000 * at_s :][:16_000] = noise
     path = tmp_path / "burst.wav"
     soundfile.write(path, samples, 16_000)
     return path
