@@ -18,6 +18,8 @@ from websockets.asyncio.client import ClientConnection, connect
 DOWN_HZ = 24_000
 QUIET_S = 1.5
 """The agent is done when it has said nothing for so long."""
+ANSWER_S = 20.0
+"""And is waited for so long before it has said anything."""
 
 
 async def speak(socket: ClientConnection, path: str) -> None:
@@ -36,7 +38,7 @@ async def converse(args: argparse.Namespace, answer: bytearray) -> None:
     address = f"{args.server}/api/voice/socket?up_rate={up_hz}&down_rate={DOWN_HZ}"
     if args.agent:
         address += f"&agent={args.agent}"
-    agent, speaking, began = "speaking", None, time.monotonic()
+    agent, speaking, answered, began = "speaking", None, False, time.monotonic()
     async with connect(address) as socket:
         quiet_since = began
         while True:
@@ -63,12 +65,15 @@ async def converse(args: argparse.Namespace, answer: bytearray) -> None:
                 elif event["type"] in ("error", "antiphon.session.ended"):
                     print(message)
                     return
-            if agent != "listening" or (speaking is not None and not speaking.done()):
+            said = speaking is not None and speaking.done()
+            answered = answered or (said and agent != "listening")
+            if agent != "listening" or (speaking is not None and not said):
                 quiet_since = now
-            if now - quiet_since > QUIET_S:
-                if speaking is not None:
-                    return
+            quiet_s = now - quiet_since
+            if speaking is None and quiet_s > QUIET_S:
                 speaking = asyncio.create_task(speak(socket, args.said))
+            elif quiet_s > (QUIET_S if answered else ANSWER_S):
+                return
 
 
 if __name__ == "__main__":
