@@ -15,6 +15,8 @@ from tests.support.socket_caller import calling, cut, eventually, pitch_hz, tone
 
 from antiphon.audio import g711
 from antiphon.channels.rtp.opus import OpusDecoder, OpusEncoder
+from antiphon.channels.webrtc.config import AudioConfig, RtcConfig
+from antiphon.server.settings import ServerSettings
 
 Codec = Callable[[bytes], bytes]
 
@@ -107,6 +109,14 @@ async def test_events_go_beside_the_sound() -> None:
         assert (await caller.until("antiphon.session.ended"))["reason"] == "caller hung up"
         assert await caller.gone() == (1000, "the call is over")
         assert host.active_calls == 0
+
+
+async def test_opus_has_the_bits_of_rtc_yaml() -> None:
+    host = FakeHost()
+    settings = ServerSettings(port=0, rtc=RtcConfig(audio=AudioConfig(bitrate=12_000)))
+    async with serving(host, settings) as url, calling(url, "?format=opus") as caller:
+        await caller.until("response.done")
+        assert 10 < sum(map(len, caller.sound)) / len(caller.sound) < 12_000 / 8 / 50 * 1.2
 
 
 async def test_nothing_is_sent_while_the_agent_is_silent() -> None:

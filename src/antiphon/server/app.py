@@ -101,7 +101,7 @@ def create_app(
     app.add_exception_handler(ValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     add_rtc(app, app.state.voice, settings.rtc)
-    _add_calls(app, host, metrics)
+    _add_calls(app, host, metrics, settings.rtc.audio.bitrate)
     _add_operations(app, host, metrics)
     if phone is not None:
         add_phone(app, phone)
@@ -110,7 +110,7 @@ def create_app(
     return app
 
 
-def _add_calls(app: FastAPI, host: Host, metrics: Metrics) -> None:
+def _add_calls(app: FastAPI, host: Host, metrics: Metrics, bitrate: int) -> None:
     @app.get("/api/agents")
     async def agents() -> dict[str, Any]:
         return {
@@ -124,7 +124,7 @@ def _add_calls(app: FastAPI, host: Host, metrics: Metrics) -> None:
         if not isinstance(error, tuple(REFUSALS)):
             metrics.call_refused(_refusal_kind(error))
 
-    add_socket(app, app.state.voice, refused)
+    add_socket(app, app.state.voice, refused, bitrate)
 
     @app.websocket("/api/text")
     async def text(websocket: WebSocket) -> None:

@@ -45,6 +45,11 @@ def test_opus() -> None:
     assert abs(pitch_hz(b"".join(heard[5:45]), 16_000) - 440) < 3
 
 
+def test_opus_has_the_bits_that_were_set() -> None:
+    messages = said(Downlink(AudioFormat("opus", 48_000), 24_000), [*FRAMES])
+    assert sum(map(len, messages[10:])) * 8 / len(messages[10:]) / 0.02 < 26_000
+
+
 def test_silence_is_not_sent_but_ends_a_run() -> None:
     downlink = Downlink(AudioFormat("pcm16", 16_000))
     frames: list[bytes | None] = [None, None, *FRAMES[:3], None, None, None, FRAMES[3], None]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from antiphon.channels.client_events import error_event
 from antiphon.channels.phone.wire import POLICY_VIOLATION, TRY_AGAIN_LATER, Wire
+from antiphon.channels.rtp.opus import CLEAR
 from antiphon.channels.voice.calls import Ticket, VoiceCalls
 from antiphon.channels.websocket.connection import SocketConnection
 from antiphon.channels.websocket.format import SocketFormats, read_formats
@@ -19,10 +20,15 @@ MOST_ID_CHARS = 100
 
 
 class SocketChannel:
-    """Carries calls over accepted WebSockets. One per process."""
+    """Carries calls over accepted WebSockets. One per process.
 
-    def __init__(self, calls: VoiceCalls) -> None:
-        self._calls = calls
+    Args:
+        calls: of this process.
+        bitrate: of Opus to clients, in bits per second.
+    """
+
+    def __init__(self, calls: VoiceCalls, bitrate: int = CLEAR.bitrate) -> None:
+        self._calls, self._bitrate = calls, bitrate
 
     async def serve(self, wire: Wire, asked: Mapping[str, str]) -> None:
         """One connection, from its first message to its end. `asked` are the parameters of its
@@ -39,7 +45,7 @@ class SocketChannel:
             else:
                 ticket = Ticket(session_id[:MOST_ID_CHARS], await _token(wire))
                 call = self._calls.find(ticket.session_id, ticket.token)
-                connection = SocketConnection(call, wire, formats)
+                connection = SocketConnection(call, wire, formats, self._bitrate)
         except UserFacingError as error:
             await _refuse(wire, error)
             raise
@@ -53,7 +59,7 @@ class SocketChannel:
     ) -> tuple[SocketConnection, Ticket]:
         call, ticket = await self._calls.start("websocket", self._calls.check(agent))
         try:
-            connection = SocketConnection(call, wire, formats)
+            connection = SocketConnection(call, wire, formats, self._bitrate)
         except BaseException:
             await self._calls.abandon(call)
             raise

@@ -9,6 +9,7 @@ from collections import deque
 
 from antiphon.channels.client_events import Playout, TokenBucket, error_event
 from antiphon.channels.phone.wire import NORMAL_CLOSURE, Message, Wire
+from antiphon.channels.rtp.opus import CLEAR as CLEAR_OPUS
 from antiphon.channels.rtp.receive import LineStats
 from antiphon.channels.voice.base import Connection
 from antiphon.channels.voice.call import VoiceCall
@@ -42,12 +43,14 @@ class SocketConnection:
         UserFacingError: Opus is asked for, and there is no libopus.
     """
 
-    def __init__(self, call: VoiceCall, wire: Wire, formats: SocketFormats) -> None:
+    def __init__(
+        self, call: VoiceCall, wire: Wire, formats: SocketFormats, bitrate: int = CLEAR_OPUS.bitrate
+    ) -> None:
         self._call, self._wire, self._formats = call, wire, formats
         self._loop = asyncio.get_running_loop()
         now_s = self._loop.time()
         self._up = Uplink(formats.up, now_s)
-        self._down = Downlink(formats.down)
+        self._down = Downlink(formats.down, bitrate)
         self._alive = Liveness(now_s, pings=wire.ping(b""))
         self._held: deque[bytes] = deque(maxlen=MOST_AT_ONCE_MS // FRAME_MS)
         """Sound of a caller who does not take the agent's; of more the oldest is lost."""

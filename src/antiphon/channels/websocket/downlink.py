@@ -12,7 +12,7 @@ from collections.abc import Callable
 from antiphon.audio import g711
 from antiphon.audio.double import Doubler
 from antiphon.audio.resample import LiveResampler
-from antiphon.channels.rtp.opus import CLEAR, OpusEncoder
+from antiphon.channels.rtp.opus import CLEAR, OpusEncoder, OpusMode
 from antiphon.channels.voice.base import OUTPUT_RATE_HZ
 from antiphon.channels.websocket.format import AudioFormat
 from antiphon.types import FRAME_MS
@@ -26,13 +26,14 @@ class Downlink:
 
     Args:
         sound: what the client wants.
+        bitrate: of Opus, in bits per second.
 
     Raises:
         UserFacingError: Opus is asked for, and there is no libopus.
     """
 
-    def __init__(self, sound: AudioFormat) -> None:
-        self._sound = sound
+    def __init__(self, sound: AudioFormat, bitrate: int = CLEAR.bitrate) -> None:
+        self._sound, self._bitrate = sound, bitrate
         self.cut()
 
     def cut(self) -> None:
@@ -40,7 +41,7 @@ class Downlink:
         of it; the run is over."""
         opus = self._sound.encoding == "opus"
         self._resample = _Resampler(OUTPUT_RATE_HZ if opus else self._sound.rate_hz)
-        self._encode = _encoder(self._sound)
+        self._encode = _encoder(self._sound, self._bitrate)
         self._speaking = False
 
     def message(self, pcm: bytes | None) -> bytes | None:
@@ -73,8 +74,8 @@ class _Resampler:
         return made[: self._bytes].ljust(self._bytes, b"\0")
 
 
-def _encoder(sound: AudioFormat) -> Callable[[bytes], bytes]:
+def _encoder(sound: AudioFormat, bitrate: int) -> Callable[[bytes], bytes]:
     if sound.encoding == "opus":
-        return OpusEncoder(OUTPUT_RATE_HZ, CLEAR).encode
+        return OpusEncoder(OUTPUT_RATE_HZ, OpusMode(bitrate, complexity=CLEAR.complexity)).encode
     law = _LAWS.get(sound.encoding)
     return (lambda pcm: pcm) if law is None else (lambda pcm: g711.encode(pcm, law))
