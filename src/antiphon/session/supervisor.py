@@ -177,9 +177,7 @@ class Supervisor:
         if not self.ready:
             raise CapacityError("The server is still starting; try again in a few seconds.")
         if self.active_calls >= self._max_calls:
-            raise CapacityError(
-                f"All {self._max_calls} lines are in use; try again in a few minutes."
-            )
+            raise CapacityError("All lines are in use; try again in a few minutes.")
         if (why := self._overload) is not None:
             sentence = "The server is busy with the calls that it has; try again shortly."
             raise OverloadError(sentence, why)
