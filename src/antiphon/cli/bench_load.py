@@ -88,13 +88,8 @@ def load(
         raise typer.Exit(load_by_phone(phone, json_))
     if channel == "webrtc":
         files = recordings_of_callers(audio)
-        way = {
-            "loss": loss / 100,
-            "jitter_ms": jitter,
-            "max_lag_ms": max_lag_ms,
-            "max_busy": max_busy,
-        }
-        rtc = RtcLoad(files, calls, seconds, processes, seed, vad, quiet_agent, **way)
+        way = (quiet_agent, loss / 100, jitter, max_lag_ms, max_busy)
+        rtc = RtcLoad(files, calls, seconds, processes, seed, vad, *way)
         raise typer.Exit(load_by_browser(rtc, json_))
     if channel is not None:
         raise UserFacingError(f"--channel {channel}: there are {' and '.join(CHANNELS)}.")

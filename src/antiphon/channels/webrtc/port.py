@@ -15,9 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-import pylibsrtp
 from aioice import stun
 from aiortc import RTCRtpTransceiver
+
+from antiphon.channels.webrtc.srtp import Srtp
 
 MOST_WAITING = 256
 """Datagrams that wait for aiortc; it reads none before ICE is done. More are dropped."""
@@ -28,7 +29,6 @@ _STUN, _DTLS, _MEDIA = range(4), range(20, 64), range(128, 192)
 """By the first byte (RFC 7983 section 7)."""
 _RTCP = range(192, 224)
 """By the second byte (RFC 5761 section 4)."""
-_BROKEN = (pylibsrtp.Error, ValueError)
 
 
 @dataclass(slots=True)
@@ -66,8 +66,8 @@ class MediaPort:
         """Of the stream that is sent, as the description says."""
         self._on_rtp, self._on_rtcp = on_rtp, on_rtcp
         self._transceiver = cast(Any, transceiver)
-        self._rx: pylibsrtp.Session | None = None
-        self._tx: pylibsrtp.Session | None = None
+        self._rx: Srtp | None = None
+        self._tx: Srtp | None = None
         self._ice: Any = None
         self._pair: Any = None
         self._address: tuple[str, int] = ("", 0)
@@ -169,14 +169,11 @@ class MediaPort:
         if rx is None:
             self.stats.early += 1
             return
-        try:
-            if len(data) > 1 and data[1] in _RTCP:
-                clear = rx.unprotect_rtcp(data)
-                deliver = self._on_rtcp
-            else:
-                clear = rx.unprotect(data)
-                deliver = self._on_rtp
-        except _BROKEN:
+        if len(data) > 1 and data[1] in _RTCP:
+            clear, deliver = rx.unprotect_rtcp(data), self._on_rtcp
+        else:
+            clear, deliver = rx.unprotect(data), self._on_rtp
+        if clear is None:
             self.stats.broken += 1
             return
         self.stats.taken += 1
@@ -184,14 +181,12 @@ class MediaPort:
 
     # ---- out ---------------------------------------------------------------------------------
 
-    def _send(self, protect: Callable[[bytes], bytes], clear: bytes) -> bool:
+    def _send(self, protect: Callable[[bytes], bytes | None], clear: bytes) -> bool:
         pair = self._nominated()
         if pair is None:
             return False
-        try:
-            data = protect(clear)
-        except _BROKEN:
-            # Longer than libsrtp takes, or of a number that is long past.
+        data = protect(clear)
+        if data is None:
             self.stats.broken += 1
             return False
         if self._turn is not None and self._by_channel(data):
@@ -231,7 +226,7 @@ class MediaPort:
 
     async def _begin(self, parameters: Any) -> None:
         dtls = self._transceiver.sender.transport
-        self._rx, self._tx = dtls._rx_srtp, dtls._tx_srtp
+        self._rx, self._tx = Srtp(dtls._rx_srtp), Srtp(dtls._tx_srtp)
         self.open_taps()
         # What came during the handshake waits in aiortc's queue.
         dtls._handle_rtp_data = self._take_rtp
