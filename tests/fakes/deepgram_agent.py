@@ -10,7 +10,7 @@ from typing import Any
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 from tests.fakes.host import Connection, FakeVendor
-from tests.fakes.talking import Ear, Reply, voiced
+from tests.fakes.talking import Ear, Pace, Reply, voiced
 
 
 class FakeDeepgramAgent(FakeVendor):
@@ -20,7 +20,7 @@ class FakeDeepgramAgent(FakeVendor):
         super().__init__(**options)
         self.transcripts: list[str] = ["hello there"]
         self.replies: list[Reply] = [Reply("Yes, of course.")]
-        self.pace_ms = 0
+        self.pace = Pace()
         self.quiet_ms = 200
         self.refuse_injections = False
         self.sessions: list[DeepgramSession] = []
@@ -145,7 +145,7 @@ class DeepgramSession:
                 pcm = voiced(sentence, self._rate_hz)
                 for at in range(0, len(pcm), 9600):
                     await self.fake.send(self.socket, self.noted, pcm[at : at + 9600])
-                await asyncio.sleep(self.fake.pace_ms / 1000)
+                await self.fake.pace.wait()
         if reply.tools:
             wanted = []
             for name, arguments in reply.tools:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from tests.fakes.host import Connection, FakeVendor
-from tests.fakes.talking import Ear, Reply, voiced
+from tests.fakes.talking import Ear, Pace, Reply, voiced
 
 _PATH = "/v1/convai/conversation"
 
@@ -26,7 +26,7 @@ class FakeElevenLabsAgent(FakeVendor):
         super().__init__(**options)
         self.transcripts: list[str] = ["hello there"]
         self.replies: list[Reply] = [Reply("Yes, of course.")]
-        self.pace_ms = 0
+        self.pace = Pace()
         self.quiet_ms = 200
         self.aligned = True
         self.formats = ("pcm_16000", "pcm_24000")
@@ -174,7 +174,7 @@ class ElevenLabsSession:
                         "char_durations_ms": zeros,
                     }
                 await self.emit("audio", audio_event=event)
-                await asyncio.sleep(self.fake.pace_ms / 1000)
+                await self.fake.pace.wait()
         for name, parameters in reply.tools:
             self._calls += 1
             call = {

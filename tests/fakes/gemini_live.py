@@ -11,7 +11,7 @@ from typing import Any
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 from tests.fakes.host import Connection, FakeVendor
-from tests.fakes.talking import Ear, Reply, pieces, voiced
+from tests.fakes.talking import Ear, Pace, Reply, pieces, voiced
 
 RATE_HZ = 24_000
 _SERVICE = "GenerativeService.BidiGenerateContent"
@@ -37,7 +37,7 @@ class FakeGeminiLive(FakeVendor):
         super().__init__(**options)
         self.transcripts: list[str] = ["hello there"]
         self.replies: list[Reply] = [Reply("Yes, of course.")]
-        self.pace_ms = 0
+        self.pace = Pace()
         self.sessions: list[GeminiSession] = []
 
     def routes(self) -> list[BaseRoute]:
@@ -159,7 +159,7 @@ class GeminiSession:
                     data = base64.b64encode(pcm[at : at + 9600]).decode()
                     blob = {"mimeType": "audio/pcm;rate=24000", "data": data}
                     await self.content(modelTurn={"role": "model", "parts": [{"inlineData": blob}]})
-                await asyncio.sleep(self.fake.pace_ms / 1000)
+                await self.fake.pace.wait()
             if reply.tools:
                 calls = []
                 for name, args in reply.tools:

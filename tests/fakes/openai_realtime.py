@@ -10,7 +10,7 @@ from typing import Any
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 from tests.fakes.host import Connection, FakeVendor
-from tests.fakes.talking import Reply, pieces, voiced
+from tests.fakes.talking import Pace, Reply, pieces, voiced
 
 RATE_HZ = 24_000
 
@@ -24,7 +24,7 @@ class FakeOpenAiRealtime(FakeVendor):
         self.transcripts: list[str] = ["hello there"]
         self.replies: list[Reply] = [Reply("Yes, of course.")]
         self.transcript_ms = 0
-        self.pace_ms = 0
+        self.pace = Pace()
         """Between two pieces of an answer."""
         self.refuse_answers = ""
         """The code of an error with which every response fails."""
@@ -302,7 +302,7 @@ class Session:
             for at in range(0, len(pcm), 9600):
                 delta = base64.b64encode(pcm[at : at + 9600]).decode()
                 await self.emit("response.output_audio.delta", **where, delta=delta)
-            await asyncio.sleep(self.fake.pace_ms / 1000)
+            await self.fake.pace.wait()
         await self.emit("response.output_audio.done", **where)
         await self.emit("response.output_audio_transcript.done", **where, transcript=text)
         item["status"] = "completed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,23 @@ class Reply:
 
     text: str = ""
     tools: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
+@dataclass
+class Pace:
+    """How an answer comes: a pause after each piece, and none after `pieces` of them until the
+    connection ends."""
+
+    ms: int = 0
+    pieces: int | None = None
+
+    async def wait(self) -> None:
+        """After a piece."""
+        if self.pieces is not None:
+            self.pieces -= 1
+            if self.pieces <= 0:
+                await asyncio.Event().wait()
+        await asyncio.sleep(self.ms / 1000)
 
 
 def voiced(text: str, rate_hz: int) -> bytes:

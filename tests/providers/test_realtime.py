@@ -335,7 +335,7 @@ async def test_a_lost_connection_is_replaced_and_told_the_past(vendor: Vendor, f
 
 
 async def test_stopping_the_voice_stops_the_answer(vendor: Vendor, fake: Any) -> None:
-    fake.pace_ms = 30
+    fake.pace.ms = 30
     fake.replies = [Reply("One two three four. Five six seven eight."), Reply("Yes.")]
     async with calling(vendor, fake) as caller:
         user = Message("user", await caller.speak())
@@ -523,7 +523,7 @@ async def test_an_answer_to_half_a_turn_is_dropped(vendor: Vendor) -> None:
 @pytest.mark.parametrize("vendor", [DEEPGRAM, ELEVENLABS], ids=lambda vendor: vendor.name)
 async def test_what_they_drop_when_interrupted_is_over(vendor: Vendor) -> None:
     async with vendor.fake() as fake, calling(vendor, fake) as caller:
-        fake.pace_ms = 30
+        fake.pace.ms = 30
         fake.replies = [Reply("One two three. Four five six. Seven eight nine."), Reply("Yes.")]
         fake.transcripts = ["count", "stop"]
         user = Message("user", await caller.speak())
