@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import re
-import time
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, nullcontext
@@ -453,9 +452,8 @@ async def test_a_dead_line(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_the_server_stops(rig: Rig) -> None:
     socket, session = await rig.begin()
-    before = time.monotonic()
-    await rig.service.aclose()
-    assert time.monotonic() - before < 2
+    async with asyncio.timeout(20):
+        await rig.service.aclose()
     assert session.closed.is_set()
     assert await closed(socket) == 1000
 

@@ -51,12 +51,12 @@ async def test_a_network_that_is_away_holds_the_call_and_what_waited_is_cleared(
         await eventually(lambda: caller.order[-1] == "sound")
         proxy.works.clear()
         before = len(caller.sound)
-        await eventually(lambda: session.holds == [True], 2.0)
+        await eventually(lambda: session.holds == [True])
         left = len(session.frames)
         await asyncio.sleep(0.5)
         assert len(session.frames) == left
         proxy.works.set()
-        await eventually(lambda: session.holds == [True, False], 1.0)
+        await eventually(lambda: session.holds == [True, False])
         await caller.until("antiphon.playout.clear")
         waited = caller.order[: caller.order.index("antiphon.playout.clear")].count("sound")
         assert 40 < waited - before < 80
@@ -76,14 +76,14 @@ async def test_who_takes_nothing_is_away_until_it_does() -> None:
         caller.task.cancel()
         await asyncio.sleep(0)
         await caller.tell(typed("tell me all about it " * 20))
-        await eventually(lambda: session.holds == [True], 4.0)
+        await eventually(lambda: session.holds == [True])
         # It goes on to speak, which does not make it one who listens.
         heard = session.heard_frames
         await asyncio.sleep(0.5)
         assert session.holds == [True]
         assert session.heard_frames == heard
         again = SocketCaller(caller.socket)
-        await eventually(lambda: session.holds == [True, False], 2.0)
+        await eventually(lambda: session.holds == [True, False])
         await eventually(lambda: session.heard_frames > heard + 25)
         await again.until("antiphon.playout.clear")
         again.task.cancel()
@@ -118,11 +118,8 @@ async def test_a_client_that_stops_sending_is_heard_to_pause() -> None:
     async with serving(host) as url, calling(url) as caller:
         await caller.until("session.created")
         await caller.speak([tone(440, 20, 16_000)] * 70)
-        loop = asyncio.get_running_loop()
-        began_s = loop.time()
         # The double takes half a second of silence for the end.
         await caller.until("input_audio_buffer.speech_stopped")
-        assert loop.time() - began_s < 1.0
         assert not host.sessions[0].holds
 
 

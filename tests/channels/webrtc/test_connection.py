@@ -153,7 +153,7 @@ async def test_the_two_sides_tell_each_other_what_came(rig: Rig) -> None:
     rig.peer.port.send_rtcp(make_report(theirs, "peer"))
     await until(lambda: rig.connection.stats.their_lost)
     assert rig.connection.stats.their_lost == 9
-    assert 20 < rig.connection.stats.round_trip_ms < 2000
+    assert 20 < rig.connection.stats.round_trip_ms < 20_000
     assert rig.connection._mouth is not None
     assert rig.connection._mouth.robust
 
