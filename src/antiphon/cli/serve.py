@@ -38,7 +38,7 @@ class ServeOptions:
     rtc: str | None = None
     drain_s: float = 20.0
     max_lag_ms: float = 40.0
-    max_busy: float = 0.9
+    max_busy: float = 0.8
 
 
 _Files = Annotated[
@@ -93,7 +93,7 @@ def serve(
     workers: _Workers = 1,
     max_calls: _MaxCalls = 20,
     max_lag_ms: _MaxLag = 40.0,
-    max_busy: _MaxBusy = 0.9,
+    max_busy: _MaxBusy = 0.8,
     allow_origin: _Origins = None,
     day_budget: _DayBudget = None,
     phone: _Phone = None,
