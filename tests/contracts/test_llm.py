@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import cast
 
 from antiphon.providers.base import Llm, LlmEvent, LlmRequest, TextDelta, Usage
@@ -41,8 +42,11 @@ async def test_closing_early_and_cancelling_leave_nothing(llm: Llm) -> None:
 
     async def ask() -> None:
         while True:
-            async for _ in llm.stream(REQUEST):
-                await asyncio.sleep(0)
+            said = cast("AsyncGenerator[LlmEvent, None]", llm.stream(REQUEST))
+            # Closed now, wherever it is cancelled, and not by the collector after the loop's end.
+            async with aclosing(said):
+                async for _ in said:
+                    await asyncio.sleep(0)
 
     task = asyncio.create_task(ask())
     await asyncio.sleep(0.005)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import cast
 
 import pytest
@@ -87,8 +88,11 @@ async def test_closing_early_and_cancelling_leave_nothing(tts: Tts) -> None:
             yield TtsSegment(number, TEXTS[number % len(TEXTS)])
 
     async def speak() -> None:
-        async for _ in tts.stream(endlessly()):
-            await asyncio.sleep(0)
+        said = cast("AsyncGenerator[TtsEvent, None]", tts.stream(endlessly()))
+        # Wherever it is cancelled, it is closed now, and not by the collector after the loop's end.
+        async with aclosing(said):
+            async for _ in said:
+                await asyncio.sleep(0)
 
     task = asyncio.create_task(speak())
     await asyncio.sleep(0.005)
@@ -98,9 +102,9 @@ async def test_closing_early_and_cancelling_leave_nothing(tts: Tts) -> None:
     # Its connections are the provider's, and end with it; those of a fake end a moment later.
     await tts.aclose()
     for _ in range(100):
+        await asyncio.sleep(0.01)
         if asyncio.all_tasks() <= before:
             break
-        await asyncio.sleep(0.01)
     assert asyncio.all_tasks() <= before
 
 
