@@ -169,6 +169,19 @@ def test_what_calls_cost_is_learned_only_from_calls_that_have_been_there() -> No
     assert gate.share == pytest.approx(0.0)
 
 
+def test_something_else_that_was_busy_does_not_keep_callers_out() -> None:
+    gate = BusyGate(0.8)
+    thread = Thread(gate, 0.02)
+    thread.rings()
+    thread.goes_on(3.0)
+    for _ in range(100):
+        thread.cpu_s += TICK_S * 0.7
+        thread.goes_on(TICK_S)
+    thread.calls = 0
+    thread.goes_on(5.0)
+    assert all(thread.rings() for _ in range(5))
+
+
 def test_it_opens_again() -> None:
     thread = Thread(BusyGate(0.9), 0.05)
     while thread.rings():

@@ -29,7 +29,8 @@ BUSY_WINDOW_S = 2.0
 """Over which use is measured. What a call costs shows as it fills the window."""
 FIRST_SHARE = 0.025
 """What a call is taken to need of a core before that is known: one in which both sides speak."""
-LEAST_SHARE = 0.002
+LEAST_SHARE, MOST_SHARE = 0.002, 0.1
+"""What is learned stays between: something else that keeps the thread busy is no call's cost."""
 LEARNING = 0.05
 
 
@@ -99,8 +100,8 @@ class BusyGate:
         if now_s <= first_s:
             return
         self.share = (cpu_s - first_cpu_s) / (now_s - first_s)
-        if now_s - first_s >= BUSY_WINDOW_S and calls == first_calls > 0 and not self._began_s:
-            found = max(LEAST_SHARE, self.share / calls)
+        if now_s - first_s >= BUSY_WINDOW_S and calls and not self._began_s:
+            found = min(MOST_SHARE, max(LEAST_SHARE, self.share * 2 / (calls + first_calls)))
             self.per_call += (found - self.per_call) * LEARNING
 
     def is_closed(self, now_s: float) -> bool:
